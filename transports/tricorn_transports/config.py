@@ -1,0 +1,148 @@
+"""Every setting of the server: frozen values, one class per concern.
+
+Rules of this module: units stand in the documentation of each field and, for times, are always seconds. Each field's
+``help`` metadata is the one text from which the command line's help, the environment variables and the reference
+are made. Nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from tricorn_transports.errors import ConfigError
+
+
+def setting(default: Any, help: str) -> Any:
+    """A dataclass field that carries its own documentation."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a peer may ask of one worker: bytes and counts. Each breach is answered and logged once."""
+
+    max_head_bytes: int = setting(65_536, "bytes of a request's head: 431, or the protocol's own error")
+    max_target_bytes: int = setting(16_384, "bytes of the request target: 414")
+    max_fields: int = setting(128, "field lines in a head or a trailer section: 431")
+    max_body_bytes: int = setting(1 << 30, "bytes of a request's body: 413")
+    max_concurrent_streams: int = setting(100, "requests at once on one HTTP/2 or HTTP/3 connection")
+    max_connections: int = setting(10_000, "connections at once in one worker: 503 or a refusal")
+    max_pipelined_bytes: int = setting(65_536, "bytes of HTTP/1 requests held behind the one that runs")
+    stream_receive_buffer: int = setting(262_144, "bytes of a request's body held until the application reads")
+    connection_receive_buffer: int = setting(1_048_576, "the same for all requests of one connection")
+    stream_send_buffer: int = setting(65_536, "bytes of a response held before send() waits")
+    max_pushes: int = setting(20, "pushes under way at once on one connection")
+    max_websocket_message_bytes: int = setting(16_777_216, "bytes of one WebSocket message: close 1009")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the server waits for a peer or an application, in seconds."""
+
+    handshake_timeout: float = setting(10.0, "seconds for the TLS or QUIC handshake")
+    header_timeout: float = setting(15.0, "seconds for a request's head, from its first byte: 408")
+    keep_alive_timeout: float = setting(75.0, "seconds a connection may idle between requests")
+    body_timeout: float = setting(30.0, "seconds an application may wait for the next part of a body: 408")
+    write_timeout: float = setting(60.0, "seconds a peer may take no byte of a waiting response")
+    half_close_grace: float = setting(
+        3.0, "seconds that a request still runs undisturbed after its client closed its sending side"
+    )
+    close_timeout: float = setting(5.0, "seconds a closing connection may take to deliver its last bytes")
+    drain_timeout: float = setting(30.0, "seconds that running requests get after SIGTERM")
+    startup_timeout: float = setting(60.0, "seconds for the application's lifespan startup")
+    shutdown_timeout: float = setting(30.0, "seconds for the application's lifespan shutdown")
+    websocket_ping_interval: float = setting(20.0, "seconds of silence before a WebSocket is pinged; 0 is never")
+    websocket_ping_timeout: float = setting(20.0, "seconds for the WebSocket's pong")
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where to listen: an IP address and port, a Unix socket's path, or an inherited file descriptor."""
+
+    kind: Literal["ip", "unix", "fd"]
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    fd: int = -1
+
+    @classmethod
+    def parse(cls, text: str) -> Bind:
+        """Reads ``127.0.0.1:8000``, ``[::1]:8000``, ``localhost:8000``, ``:8000``, ``unix:PATH`` or ``fd:N``.
+
+        Raises:
+            ConfigError: The text is none of these.
+        """
+        if text.startswith("unix:"):
+            if not text[5:]:
+                raise ConfigError(f"bind: {text!r} names no path")
+            return cls("unix", path=text[5:])
+        if text.startswith("fd:"):
+            if not text[3:].isdecimal():
+                raise ConfigError(f"bind: {text!r} needs a file descriptor's number")
+            return cls("fd", fd=int(text[3:]))
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ConfigError(f"bind: {text!r}: write an IPv6 address in brackets, as in [::1]:8000")
+        if not colon or not port.isdecimal() or int(port) > 65_535:
+            raise ConfigError(f"bind: {text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N")
+        return cls("ip", host=host, port=int(port))
+
+    def __str__(self) -> str:
+        if self.kind == "unix":
+            return f"unix:{self.path}"
+        if self.kind == "fd":
+            return f"fd:{self.fd}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+Interface: TypeAlias = Literal["auto", "asgi", "wsgi"]
+RuntimeName: TypeAlias = Literal["auto", "asyncio", "uvloop", "trio"]
+LogLevel: TypeAlias = Literal["critical", "error", "warning", "info", "debug"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What ``serve()`` is told.
+
+    Attributes:
+        bind: Where to listen; TCP, and UDP for HTTP/3, on the same addresses.
+        http: The transports to speak, by the names of ``--http``; ``None`` is all of them with TLS, else ``1.1, 2``.
+        tls_cert, tls_key: Paths of PEM files; both or neither.
+        engines: Engine names by transport name, where not the default (``{"h1": "h11"}``).
+    """
+
+    bind: tuple[Bind, ...] = (Bind("ip", host="127.0.0.1", port=8000),)
+    http: tuple[str, ...] | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    engines: Mapping[str, str] = field(default_factory=dict)
+    interface: Interface = "auto"
+    runtime: RuntimeName = "auto"
+    workers: int = 1
+    access_log: bool = True
+    log_level: LogLevel = "info"
+    root_path: str = ""
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_key" if self.tls_key is None else "tls_cert"
+            raise ConfigError(f"{missing}: a certificate and its key go together")
+        if not self.bind:
+            raise ConfigError("bind: no address to listen on")
+        if self.workers < 1:
+            raise ConfigError(f"workers: {self.workers} is not 1 or more")
+        for group in (self.limits, self.timeouts):
+            for name in group.__dataclass_fields__:
+                if getattr(group, name) < 0:
+                    raise ConfigError(f"{name}: {getattr(group, name)} is negative")
+
+    @property
+    def tls(self) -> bool:
+        """Whether a certificate was given."""
+        return self.tls_cert is not None

@@ -1,0 +1,1 @@
+"""Pure HTTP values that both halves need: field syntax, dates, structured fields."""
