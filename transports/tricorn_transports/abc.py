@@ -6,7 +6,7 @@ a monotonic clock. An exchange sees only ``HttpEngine``; a connection sees ``Str
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from dataclasses import dataclass
 from enum import Flag, auto
 from types import TracebackType
@@ -229,6 +229,9 @@ class DatagramEndpoint(Protocol):
     def forget(self, engine: DatagramEngine) -> None:
         """The connection is over; its connection IDs are no longer routed."""
 
+    def begin_shutdown(self) -> None:
+        """Takes no new connections; ``accept`` routes to the known ones only."""
+
 
 StreamEngineFactory: TypeAlias = Callable[[EngineContext], StreamEngine]
 
@@ -252,7 +255,11 @@ class Waiter(Protocol):
 
 
 class Timer(Protocol):
-    def cancel(self) -> None: ...
+    def cancel(self) -> object: ...
+
+
+class Task(Protocol):
+    def cancel(self) -> object: ...
 
 
 class Runtime(Protocol):
@@ -263,10 +270,10 @@ class Runtime(Protocol):
 
     def waiter(self) -> Waiter: ...
 
-    def spawn(self, func: Callable[[], Awaitable[None]]) -> None:
-        """Starts a task. ``func`` must handle its own exceptions."""
+    def spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> Task:
+        """Starts a task. ``func`` must handle its own exceptions, and the caller keep the task while it runs."""
 
-    def call_soon(self, callback: Callable[[], object]) -> None: ...
+    def call_soon(self, callback: Callable[[], object]) -> object: ...
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer: ...
 

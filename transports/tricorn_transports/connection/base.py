@@ -1,0 +1,233 @@
+"""What every connection does, whatever carries it: turns events into exchanges and commands into output.
+
+Rules of this module:
+- Everything here is synchronous. One *turn* handles what arrived, starts the applications, and then writes once, so
+  that many multiplexed responses leave together.
+- A command given outside a turn (by an application that was waiting) asks for one with ``flush()``.
+- New requests that a turn brings up (pipelining) are handled in its loop, never by recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import Any, Protocol
+
+from tricorn_transports.abc import Feature, HttpEngine
+from tricorn_transports.events import (
+    AbortReason,
+    BodyReceived,
+    Event,
+    PeerErred,
+    RequestEnded,
+    RequestStarted,
+    StreamAborted,
+    StreamWritable,
+)
+from tricorn_transports.exchange.host import Exchange, Worker
+from tricorn_transports.exchange.http import HttpExchange
+from tricorn_transports.exchange.scope import http_extensions
+from tricorn_transports.exchange.websocket import WebSocketExchange
+
+
+class Alarm(Protocol):
+    """One connection's entry among the worker's deadlines."""
+
+    def set(self, when: float) -> None:
+        """Calls the connection's ``handle_deadline`` at ``when`` or before; an earlier call that is set stands."""
+
+    def cancel(self) -> None: ...
+
+
+class Connection:
+    """Implements ``exchange.host.Host``; ``tcp`` and ``udp`` say how bytes get in and out."""
+
+    __slots__ = (
+        "__weakref__",
+        "_alarm",
+        "_engine",
+        "_exchanges",
+        "_extensions",
+        "_extensions_features",
+        "_flush_asked",
+        "_in_turn",
+        "_peer_left_at",
+        "_started",
+        "client",
+        "server",
+        "worker",
+    )
+
+    _engine: HttpEngine | None
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int | None] | None = None
+        self._alarm: Alarm | None = None
+        self._engine = None
+        self._exchanges: dict[int, Exchange] = {}
+        self._started: list[Exchange] = []
+        self._in_turn = False
+        self._flush_asked = False
+        self._extensions: dict[str, Any] = {}
+        self._extensions_features: Feature | None = None
+        self._peer_left_at = inf
+
+    # ------------------------------------------------------------------------------------- what a carrier must say
+
+    @property
+    def engine(self) -> HttpEngine:
+        assert self._engine is not None
+        return self._engine
+
+    def tls_info(self) -> dict[str, Any] | None:
+        """The ``tls`` extension's value, or ``None`` in clear."""
+        raise AssertionError("a carrier says this")
+
+    def _write(self) -> None:
+        """Moves the engine's output to the socket, as far as it takes it."""
+        raise AssertionError("a carrier says this")
+
+    def _after_turn(self) -> None:
+        """Reading goes on or pauses; deadlines move; a closed engine closes its carrier."""
+        raise AssertionError("a carrier says this")
+
+    # ------------------------------------------------------------------------------------------- what exchanges ask
+
+    def extensions(self) -> dict[str, Any]:
+        features = self.engine.features
+        if features != self._extensions_features:
+            self._extensions_features = features
+            self._extensions = http_extensions(features, self.tls_info())
+        return self._extensions.copy()
+
+    def flush(self) -> None:
+        if self._in_turn or self._flush_asked:
+            return
+        if Feature.MULTIPLEX in self.engine.features:
+            self._flush_asked = True
+            self.worker.runtime.call_soon(self._flush_now)
+        else:
+            self.turn(())
+
+    def consumed(self, stream_id: int, credit: int) -> None:
+        self.engine.consumed(stream_id, credit)
+        self.flush()
+
+    def start_pushed(self, request: RequestStarted) -> None:
+        exchange = HttpExchange(self, request)
+        self._exchanges[request.stream_id] = exchange
+        exchange.request_ended(None)
+        self._started.append(exchange)
+        self.flush()
+
+    def exchange_over(self, exchange: Exchange) -> None:
+        self._exchanges.pop(exchange.stream_id, None)
+        self.flush()
+
+    def want_deadline(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.set(when)
+
+    # ------------------------------------------------------------------------------------------------------- turns
+
+    def turn(self, events: Iterable[Event]) -> None:
+        """Handles events, starts what they begin, and writes what came of it."""
+        engine = self.engine
+        self._in_turn = True
+        try:
+            while True:
+                for event in events:
+                    self._dispatch(event)
+                if self._started:
+                    started, self._started = self._started, []
+                    for exchange in started:
+                        exchange.task = self.worker.runtime.spawn(exchange.run)
+                self._write()
+                events = engine.take_events()
+                if not events:
+                    break
+        finally:
+            self._in_turn = False
+        self._after_turn()
+
+    def _flush_now(self) -> None:
+        self._flush_asked = False
+        if self._engine is not None:
+            self.turn(())
+
+    def _dispatch(self, event: Event) -> None:
+        kind = type(event)
+        if kind is RequestStarted:
+            self._start(event)  # type: ignore[arg-type]  # `type() is` does not narrow, and isinstance costs more here
+            return
+        if kind is PeerErred:
+            self.worker.log_peer_error(event.error, self.client)  # type: ignore[union-attr]  # as above
+            return
+        stream_id: int | None = getattr(event, "stream_id", None)
+        exchange = self._exchanges.get(stream_id) if stream_id is not None else None
+        if exchange is None:
+            if isinstance(event, BodyReceived):  # the exchange is over: nobody will read this
+                self.engine.consumed(event.stream_id, event.credit)
+        elif isinstance(event, BodyReceived):
+            exchange.body_received(event.data, event.credit)
+        elif isinstance(event, RequestEnded):
+            exchange.request_ended(event.trailers)
+        elif isinstance(event, StreamAborted):
+            exchange.aborted()
+        elif isinstance(event, StreamWritable):
+            exchange.writable()
+
+    def _start(self, request: RequestStarted) -> None:
+        exchange: Exchange
+        if request.protocol == b"websocket" and Feature.TUNNEL in self.engine.features:
+            exchange = WebSocketExchange(self, request)
+        else:
+            exchange = HttpExchange(self, request)
+        self._exchanges[request.stream_id] = exchange
+        self._started.append(exchange)
+
+    # ------------------------------------------------------------------------------------------------------ endings
+
+    def handle_deadline(self, now: float) -> None:
+        """Something may be due: an exchange's wait, the engine's, or the carrier's own."""
+        if self._engine is not None:
+            if now >= self._peer_left_at:
+                self._peer_left_at = inf
+                for exchange in list(self._exchanges.values()):
+                    exchange.peer_left()
+            for exchange in list(self._exchanges.values()):
+                if exchange.deadline <= now:
+                    exchange.handle_deadline(now)
+            due = self._engine.deadline()
+            self.turn(self._engine.handle_deadline(now) if due is not None and due <= now else ())
+        self.want_deadline(self._next_deadline())
+
+    def _next_deadline(self) -> float:
+        due = self._engine.deadline() if self._engine is not None else None
+        when = min(self._peer_left_at, inf if due is None else due)
+        for exchange in self._exchanges.values():
+            when = min(when, exchange.deadline)
+        return when
+
+    def begin_shutdown(self) -> None:
+        """Finishes what runs, takes nothing new, then closes."""
+        if self._engine is not None:
+            for exchange in list(self._exchanges.values()):
+                exchange.begin_shutdown()
+            self._engine.begin_shutdown()
+            self.turn(())
+
+    def terminate(self, reason: AbortReason) -> None:
+        """Ends everything now."""
+        if self._engine is not None:
+            self._lost()
+            self._engine.terminate(reason)
+            self.turn(())
+
+    def _lost(self) -> None:
+        """No byte will come or go any more: every exchange hears of it."""
+        for exchange in list(self._exchanges.values()):
+            exchange.aborted()
+        self._exchanges.clear()

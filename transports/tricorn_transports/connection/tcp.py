@@ -1,0 +1,341 @@
+"""A connection over an ordered byte stream: TCP or a Unix socket, in clear or under TLS.
+
+Rules of this module: the object has asyncio.Protocol's method names and is used as one directly on asyncio and uvloop;
+elsewhere a pump calls the same methods. TLS is a layer inside (``tls.TlsLayer``), so that every runtime gets the same
+TLS, with half-close. Which engine runs is settled by ALPN or by the first bytes (``select``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Protocol
+
+from tricorn_transports.abc import EngineContext, StreamEngine, StreamEngineFactory
+from tricorn_transports.connection.base import Alarm, Connection
+from tricorn_transports.connection.select import by_alpn, by_preface
+from tricorn_transports.events import AbortReason
+from tricorn_transports.exchange.host import Worker, log
+from tricorn_transports.registry import TransportSpec
+from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
+
+
+class ByteTransport(Protocol):
+    """What the connection asks of what carries its bytes; asyncio.Transport has it all."""
+
+    def write(self, data: bytes) -> None: ...
+    def writelines(self, list_of_data: list[bytes]) -> None: ...
+    def write_eof(self) -> None: ...
+    def can_write_eof(self) -> bool: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What all connections of one listening socket share.
+
+    Attributes:
+        factories: An engine factory for each transport of ``specs``, by its name.
+        make_alarm: Makes a connection's entry among the worker's deadlines.
+    """
+
+    worker: Worker
+    specs: tuple[TransportSpec, ...]
+    factories: dict[str, StreamEngineFactory]
+    tls: TlsContext | None
+    connections: set[TcpConnection]
+    make_alarm: Callable[[Connection], Alarm]
+
+
+class TcpConnection(Connection):
+    """One client's byte stream."""
+
+    __slots__ = (
+        "_closing",
+        "_due",
+        "_early",
+        "_eof",
+        "_listener",
+        "_paused",
+        "_reading",
+        "_tls",
+        "_transport",
+        "_unwritten",
+    )
+
+    _engine: StreamEngine | None
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener.worker)
+        self._listener = listener
+        self._transport: ByteTransport | None = None
+        self._tls: TlsLayer | None = None
+        self._early = b""  # first bytes, until they say which transport this is
+        self._paused = False  # the socket takes no more for now
+        self._reading = True
+        self._eof = False
+        self._closing = False
+        self._due = inf  # the carrier's own deadline: handshake, stalled write, lingering close
+        self._unwritten = 0
+
+    # -------------------------------------------------------------------------- asyncio.Protocol's names, in order
+
+    def connected(
+        self,
+        transport: ByteTransport,
+        client: tuple[str, int] | None,
+        server: tuple[str, int | None] | None,
+    ) -> None:
+        """The socket is there. Over ``max_connections`` it is refused at once."""
+        listener, worker = self._listener, self.worker
+        self._transport = transport
+        self.client, self.server = client, server
+        if len(listener.connections) >= worker.limits.max_connections or worker.draining:
+            self._refuse()
+            return
+        listener.connections.add(self)
+        self._alarm = listener.make_alarm(self)
+        now = worker.runtime.now()
+        if listener.tls is not None:
+            self._tls = TlsLayer(listener.tls)
+            self._set_due(now + worker.timeouts.handshake_timeout)
+        elif len(listener.specs) == 1:
+            self._use(listener.specs[0], now)
+        else:
+            self._set_due(now + worker.timeouts.header_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None or self._closing:
+            return
+        if self._tls is not None:
+            self._tls_received(data)
+        else:
+            self._received(data)
+
+    def eof_received(self) -> bool:
+        """The peer closed its sending side; what it asked for is still answered."""
+        self._end_of_input()
+        return self._transport is not None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._listener.connections.discard(self)
+        self._closing = True
+        self._lost()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self._transport is not None:
+            self._unwritten = self._transport.get_write_buffer_size()
+            self._set_due(self.worker.runtime.now() + self.worker.timeouts.write_timeout)
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if not self._closing:
+            self._due = inf
+            if self._engine is not None and not self._in_turn:
+                self.turn(())
+
+    # ------------------------------------------------------------------------------------------------------- inbound
+
+    def _received(self, data: bytes) -> None:
+        engine = self._engine
+        now = self.worker.runtime.now()
+        if engine is None:
+            self._early += data
+            spec = by_preface(self._listener.specs, self._early)
+            if spec is None:
+                return
+            data, self._early = self._early, b""
+            engine = self._use(spec, now)
+        self.turn(engine.receive_data(data, now))
+
+    def _tls_received(self, data: bytes) -> None:
+        tls = self._tls
+        assert tls is not None
+        was_connected = tls.is_connected
+        try:
+            parts = tls.receive(data)
+        except TlsError as error:
+            self._tls_failed(error)
+            return
+        if tls.is_connected and not was_connected:
+            self._due = inf
+            now = self.worker.runtime.now()
+            spec = by_alpn(self._listener.specs, tls.alpn)
+            if spec is not None:
+                self._use(spec, now)
+            elif len(self._listener.specs) == 1:
+                self._use(self._listener.specs[0], now)
+            else:
+                self._set_due(now + self.worker.timeouts.header_timeout)
+        self._write_ciphertext()
+        for part in parts:
+            if self._closing:
+                return
+            self._received(part)
+        if tls.is_eof:
+            self._end_of_input()
+
+    def _tls_failed(self, error: TlsError) -> None:
+        assert self._tls is not None
+        if self._engine is None:
+            log.info("%s: %s", self.client[0] if self.client else "client", error)
+        self._write_ciphertext()  # the alert
+        if error.answer:
+            self._transport_write([error.answer])
+        self._lost()
+        self._close()
+
+    def _end_of_input(self) -> None:
+        if self._eof or self._transport is None:
+            return
+        self._eof = True
+        if self._closing or self._engine is None:
+            self._transport.close()
+            return
+        now = self.worker.runtime.now()
+        events = self._engine.receive_eof(now)
+        if self._exchanges:
+            self._peer_left_at = now + self.worker.timeouts.half_close_grace
+            self.want_deadline(self._peer_left_at)
+        self.turn(events)
+
+    def _use(self, spec: TransportSpec, now: float) -> StreamEngine:
+        self._due = inf
+        scheme = b"https" if self._tls is not None else b"http"
+        context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now)
+        self._engine = engine = self._listener.factories[spec.name](context)
+        self.want_deadline(self._next_deadline())
+        if self.worker.draining:
+            engine.begin_shutdown()
+        return engine
+
+    # ------------------------------------------------------------------------------------------------------ outbound
+
+    @property
+    def engine(self) -> StreamEngine:
+        assert self._engine is not None
+        return self._engine
+
+    def tls_info(self) -> dict[str, Any] | None:
+        return self._tls.info() if self._tls is not None else None
+
+    def _write(self) -> None:
+        engine = self.engine
+        while not self._paused and self._transport is not None and not self._closing:
+            output = engine.data_to_send(self.worker.runtime.now())
+            if not output:
+                return
+            if self._tls is not None:
+                self._tls.send(output)
+                self._write_ciphertext()
+            else:
+                self._transport_write(output)
+
+    def _write_ciphertext(self) -> None:
+        assert self._tls is not None
+        output = self._tls.data_to_send()
+        if output:
+            self._transport_write([output])
+
+    def _transport_write(self, output: list[bytes]) -> None:
+        if self._transport is None:
+            return
+        if len(output) == 1:
+            self._transport.write(output[0])
+        else:
+            self._transport.write(b"".join(output))
+
+    def _after_turn(self) -> None:
+        engine, transport = self.engine, self._transport
+        if transport is None:
+            return
+        if engine.is_closed():
+            if not self._paused:
+                self._close()
+            return
+        if engine.wants_data() is not self._reading and not self._eof:
+            self._reading = not self._reading
+            if self._reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+        due = engine.deadline()
+        if due is not None and self._alarm is not None:
+            self._alarm.set(due)
+
+    # -------------------------------------------------------------------------------------------------------- endings
+
+    def handle_deadline(self, now: float) -> None:
+        if now >= self._due and not self._overdue(now):
+            return
+        super().handle_deadline(now)
+
+    def _next_deadline(self) -> float:
+        return min(super()._next_deadline(), self._due)
+
+    def _overdue(self, now: float) -> bool:
+        """The carrier's own deadline has come. Returns whether the connection lives on."""
+        transport = self._transport
+        if transport is None:
+            return False
+        left = transport.get_write_buffer_size()
+        if 0 < left < self._unwritten:  # slow, but it moves
+            self._unwritten = left
+            self._set_due(now + self.worker.timeouts.write_timeout)
+            return True
+        if self._paused:
+            log.warning("%s: the client takes no data (write_timeout)", self.client[0] if self.client else "client")
+        self._due = inf
+        self._lost()
+        transport.abort()
+        return False
+
+    def _set_due(self, when: float) -> None:
+        self._due = when
+        self.want_deadline(when)
+
+    def _close(self) -> None:
+        """Closes our side, and waits for the peer's end so that it reads our last words (RFC 9112 section 9.6)."""
+        transport = self._transport
+        if transport is None or self._closing:
+            return
+        self._closing = True
+        if self._tls is not None:
+            self._tls.close()
+            self._write_ciphertext()
+        if self._eof or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        if not self._reading:
+            self._reading = True
+            transport.resume_reading()
+        self._unwritten = transport.get_write_buffer_size()
+        self._set_due(self.worker.runtime.now() + self.worker.timeouts.close_timeout)
+
+    def _refuse(self) -> None:
+        assert self._transport is not None
+        log.warning(
+            "%s: refused, there are %d connections already (max_connections)",
+            self.client[0] if self.client else "client",
+            len(self._listener.connections),
+        )
+        self._closing = True
+        if self._listener.tls is None:
+            self._transport.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self._transport.close()
+
+    def terminate(self, reason: AbortReason) -> None:
+        super().terminate(reason)
+        if self._transport is not None:
+            self._transport.abort()

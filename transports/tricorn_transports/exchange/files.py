@@ -1,0 +1,55 @@
+"""Reads files for ``pathsend`` and ``zerocopysend`` in threads, a bounded part at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+from tricorn_transports.abc import Runtime
+
+CHUNK = 131_072
+
+
+@dataclass(slots=True)
+class Region:
+    """A part of an open file: ``length`` bytes from ``offset``, or to the end where it is ``None``."""
+
+    fd: int
+    offset: int
+    length: int | None
+
+
+async def read_region(runtime: Runtime, region: Region) -> AsyncIterator[bytes]:
+    """Yields the region's bytes, at most ``CHUNK`` at a time; fewer in all if the file is shorter."""
+    offset, left = region.offset, region.length
+    while left is None or left > 0:
+        count = CHUNK if left is None else min(left, CHUNK)
+        data = await runtime.run_sync(partial(os.pread, region.fd, count, offset))
+        if not data:
+            return
+        yield data
+        offset += len(data)
+        if left is not None:
+            left -= len(data)
+
+
+async def open_file(runtime: Runtime, path: str) -> tuple[BinaryIO, bytes, int]:
+    """Opens a file and reads its first part in the same thread call: the file, that part, and the file's size.
+
+    Raises:
+        OSError: It cannot be opened or read.
+    """
+
+    def job() -> tuple[BinaryIO, bytes, int]:
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
+        try:
+            return file, os.pread(file.fileno(), CHUNK, 0), os.fstat(file.fileno()).st_size
+        except OSError:
+            file.close()
+            raise
+
+    opened: tuple[BinaryIO, bytes, int] = await runtime.run_sync(job)
+    return opened

@@ -1,0 +1,456 @@
+"""One HTTP request bound to one call of the application.
+
+Rules of this module:
+- The read path never waits for the application: what arrives is kept (within the engine's windows) until
+  ``receive()`` takes it, and only then does the credit go back.
+- ``send()`` returns when there is room for more, so an application can never run ahead of its client.
+- ``receive()`` and ``send()`` suspend only where a wait is real.
+- The head is held until the first body message, so that a small answer is one write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from http import HTTPStatus
+from math import inf
+from time import perf_counter
+
+from tricorn_transports.abc import Feature, Message, Task, Waiter
+from tricorn_transports.errors import ClientDisconnected, LimitExceeded, LocalProtocolError
+from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
+from tricorn_transports.exchange.files import Region, open_file, read_region
+from tricorn_transports.exchange.head import ResponseHead, clean_fields, current_date, response_head
+from tricorn_transports.exchange.host import Host, log
+from tricorn_transports.exchange.scope import http_scope
+from tricorn_transports.exchange.states import ALLOWED, SendState, describe
+
+_BODYLESS = (204, 304)
+_OVER = (SendState.DONE, SendState.ABORTED)
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether an application failed only because its client is gone (task groups wrap what they raise)."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_disconnect(inner) for inner in error.exceptions)
+    return isinstance(error, ClientDisconnected)
+
+
+class HttpExchange:
+    """Implements ``Exchange`` for HTTP requests.
+
+    Args:
+        host: The connection that the request came on.
+        request: The request's head.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_size",
+        "_bodyless",
+        "_credit",
+        "_delivered",
+        "_disconnect_callbacks",
+        "_ended",
+        "_engine",
+        "_expects_continue",
+        "_head",
+        "_host",
+        "_left",
+        "_peer_left",
+        "_receivers",
+        "_request",
+        "_room",
+        "_scope",
+        "_senders",
+        "_sent",
+        "_started_at",
+        "_state",
+        "_status",
+        "_trailers",
+        "_trailers_out",
+        "deadline",
+        "stream_id",
+        "task",
+    )
+
+    def __init__(self, host: Host, request: RequestStarted) -> None:
+        self._host = host
+        self._engine = host.engine
+        self._request = request
+        self.stream_id = request.stream_id
+        self.task: Task | None = None
+        self.deadline = inf
+        self._started_at = perf_counter()
+        self._disconnect_callbacks: list[Callable[[], object]] = []
+        # Inbound.
+        self._expects_continue = request.expects_continue
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._credit = 0
+        self._ended = False
+        self._delivered = False  # the application was given the body's end
+        self._trailers: RawHeaders | None = None
+        self._peer_left = False
+        self._receivers: list[Waiter] = []
+        # Outbound.
+        self._state = SendState.START
+        self._head: ResponseHead | None = None  # taken from the application, not yet given to the engine
+        self._status = 0
+        self._bodyless = False
+        self._left: int | None = None  # of the announced content-length
+        self._sent = 0
+        self._trailers_out: RawHeaders | None = None  # announced, and what came of them
+        self._room = 0
+        self._senders: list[Waiter] = []
+        extensions = host.extensions()
+        extensions["tricorn.disconnect"] = {"register": self._on_disconnect}
+        self._scope = http_scope(host, request, extensions)
+
+    # ----------------------------------------------------------------------------------- what the connection calls
+
+    def body_received(self, data: bytes, credit: int) -> None:
+        self._credit += credit
+        self._body_size += len(data)
+        if self._state in _OVER:
+            self._return_credit()
+        elif self._body_size > self._host.worker.limits.max_body_bytes:
+            self._refuse_body()
+        else:
+            self._body.append(data)
+            _wake(self._receivers)
+
+    def request_ended(self, trailers: RawHeaders | None) -> None:
+        self._ended = True
+        self._trailers = trailers
+        _wake(self._receivers)
+
+    def aborted(self) -> None:
+        if self._state not in _OVER:
+            self._give_up(self._status or 499)
+
+    def peer_left(self) -> None:
+        if not self._peer_left:
+            self._peer_left = True
+            self._tell_disconnect()
+
+    def writable(self) -> None:
+        _wake(self._senders)
+
+    def begin_shutdown(self) -> None:
+        """A request that runs is finished as it is."""
+
+    def handle_deadline(self, now: float) -> None:
+        if now < self.deadline or self._state in _OVER:
+            return
+        self.deadline = inf
+        if self._senders:
+            room = self._engine.sendable(self.stream_id)
+            if room > self._room:  # slow, but it moves
+                self._wait_until(now + self._host.worker.timeouts.write_timeout)
+                self._room = room
+            else:
+                self._breach("the client takes nothing of the response", "write_timeout", 408)
+                self._abort(AbortReason.TIMEOUT)
+        elif self._receivers and not self._ended:
+            self._breach("the client sends nothing more of the body", "body_timeout", 408)
+            self._answer_or_abort(408, AbortReason.TIMEOUT)
+
+    # ------------------------------------------------------------------------------------------------- the ASGI call
+
+    async def run(self) -> None:
+        worker = self._host.worker
+        worker.running.add(self)
+        try:
+            length = self._request.content_length
+            if length is not None and length > worker.limits.max_body_bytes:
+                self._refuse_body()
+            else:
+                await worker.app(self._scope, self.receive, self.send)
+                self._application_returned()
+        except BaseException as error:
+            self._application_failed(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            worker.running.discard(self)
+
+    async def receive(self) -> Message:
+        while True:
+            if self._state in _OVER:
+                return {"type": "http.disconnect"}
+            if self._body or (self._ended and not self._delivered):
+                return self._take_body()
+            if self._peer_left:
+                return {"type": "http.disconnect"}
+            if not self._delivered:
+                self._ask_for_body()
+            await self._wait(self._receivers)
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind not in ALLOWED[self._state]:
+            if self._state is SendState.ABORTED:
+                raise ClientDisconnected("the client has disconnected")
+            raise LocalProtocolError(f"{kind!r} was sent where {describe(self._state)} was expected")
+        if kind == "http.response.body":
+            await self._send_body(message.get("body", b""), last=not message.get("more_body", False))
+        elif kind == "http.response.start":
+            self._start(message)
+        elif kind == "http.response.early_hint":
+            links = clean_fields((b"link", link) for link in message.get("links", ()))
+            if links and Feature.EARLY_HINTS in self._engine.features:
+                self._engine.send_informational(self.stream_id, 103, links)
+                self._host.flush()
+        elif kind == "http.response.push":
+            path = message["path"].encode("ascii")
+            request = self._engine.push(self.stream_id, path, clean_fields(message.get("headers", ())))
+            if request is not None:
+                self._host.start_pushed(request)
+        elif kind == "http.response.trailers":
+            self._send_trailers(message)
+        elif kind == "http.response.pathsend":
+            await self._send_path(message["path"])
+        else:
+            await self._send_open_file(message)
+
+    # ------------------------------------------------------------------------------------------------------ inbound
+
+    def _take_body(self) -> Message:
+        body = self._body
+        data = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
+        self._return_credit()
+        self._delivered = self._ended
+        message: Message = {"type": "http.request", "body": data, "more_body": not self._ended}
+        if self._ended and self._trailers is not None:
+            message["trailers"] = self._trailers
+        return message
+
+    def _return_credit(self) -> None:
+        credit, self._credit = self._credit, 0
+        if credit:
+            self._host.consumed(self.stream_id, credit)
+
+    def _ask_for_body(self) -> None:
+        """The application waits for the body: the client is told to send it, and has a deadline."""
+        if self._expects_continue:
+            self._expects_continue = False
+            if self._state is SendState.START or self._head is not None:
+                self._engine.send_informational(self.stream_id, 100, [])
+                self._host.flush()
+        self._wait_until(self._host.worker.runtime.now() + self._host.worker.timeouts.body_timeout)
+
+    def _refuse_body(self) -> None:
+        self._breach("the request's body is too large", "max_body_bytes", 413)
+        self._answer_or_abort(413, AbortReason.LIMIT)
+
+    def _on_disconnect(self, callback: Callable[[], object]) -> None:
+        """The extension ``tricorn.disconnect``: calls ``callback()`` once, when the client goes away."""
+        if self._state is SendState.ABORTED or self._peer_left:
+            callback()
+        else:
+            self._disconnect_callbacks.append(callback)
+
+    def _tell_disconnect(self) -> None:
+        _wake(self._receivers)
+        callbacks, self._disconnect_callbacks = self._disconnect_callbacks, []
+        for callback in callbacks:
+            callback()
+
+    # ----------------------------------------------------------------------------------------------------- outbound
+
+    def _start(self, message: Message) -> None:
+        head = response_head(message["status"], message.get("headers", ()), self._host.worker.alt_svc)
+        self._head = head
+        self._status = head.status
+        self._left = head.length
+        self._bodyless = self._request.method == b"HEAD" or head.status in _BODYLESS
+        self._trailers_out = [] if message.get("trailers", False) else None
+        self._state = SendState.BODY
+
+    async def _send_body(self, data: bytes, *, last: bool) -> None:
+        if self._bodyless:
+            size, data = len(data), b""
+        else:
+            size = len(data)
+            self._count(size, last)
+        ends = last and self._trailers_out is None
+        head = self._head
+        if head is not None:
+            self._head = None
+            if ends and head.length is None and head.status not in _BODYLESS and (size or not self._bodyless):
+                # The whole body is known: say its length instead of framing it (RFC 9110 section 8.6).
+                head.headers.append((b"content-length", b"%d" % size))
+            self._engine.send_headers(self.stream_id, head.status, head.headers, end=ends and not data)
+            ends = ends and bool(data)
+            if data:
+                self._engine.send_data(self.stream_id, data, end=ends)
+        elif data or ends:
+            self._engine.send_data(self.stream_id, data, end=ends)
+        if not last:
+            self._host.flush()
+            await self._wait_for_room()
+        elif self._trailers_out is not None:
+            self._state = SendState.TRAILERS
+        else:
+            self._finish()
+
+    def _count(self, size: int, last: bool) -> None:
+        """Holds the body to its announced length, before any of it is sent."""
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise LocalProtocolError(f"the body is {-self._left} bytes longer than its content-length")
+            if last and self._left > 0:
+                raise LocalProtocolError(f"the body is {self._left} bytes shorter than its content-length")
+        self._sent += size
+
+    def _send_trailers(self, message: Message) -> None:
+        assert self._trailers_out is not None
+        self._trailers_out += clean_fields(message.get("headers", ()))
+        if not message.get("more_trailers", False):
+            self._engine.send_trailers(self.stream_id, self._trailers_out)
+            self._finish()
+
+    async def _send_path(self, path: str) -> None:
+        runtime = self._host.worker.runtime
+        file, first, size = await open_file(runtime, path)
+        with file:
+            if self._head is not None and self._head.length is None:
+                self._head.headers.append((b"content-length", b"%d" % size))
+                self._head.length = self._left = size
+            if self._bodyless or len(first) >= size:
+                await self._send_body(first, last=True)
+                return
+            await self._send_body(first, last=False)
+            await self._send_region(Region(file.fileno(), len(first), size - len(first)), last=True)
+
+    async def _send_open_file(self, message: Message) -> None:
+        file = message["file"]
+        fd: int = file if isinstance(file, int) else file.fileno()
+        offset = message.get("offset")
+        start = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else offset
+        await self._send_region(Region(fd, start, message.get("count")), last=not message.get("more_body", False))
+
+    async def _send_region(self, region: Region, *, last: bool) -> None:
+        if not self._bodyless:
+            async for data in read_region(self._host.worker.runtime, region):
+                if self._state is SendState.ABORTED:
+                    raise ClientDisconnected("the client has disconnected")
+                await self._send_body(data, last=False)
+        if last:
+            await self._send_body(b"", last=True)
+
+    async def _wait_for_room(self) -> None:
+        room = self._engine.sendable(self.stream_id)
+        while room <= 0:
+            self._room = room
+            self._wait_until(self._host.worker.runtime.now() + self._host.worker.timeouts.write_timeout)
+            await self._wait(self._senders)
+            if self._state is SendState.ABORTED:
+                raise ClientDisconnected("the client has disconnected")
+            room = self._engine.sendable(self.stream_id)
+
+    # ------------------------------------------------------------------------------------------------------- endings
+
+    def _finish(self) -> None:
+        self._state = SendState.DONE
+        self._log_access(self._status)
+        self._release()
+
+    def _release(self) -> None:
+        self._body.clear()
+        self._return_credit()
+        self._engine.release(self.stream_id)
+        self._host.exchange_over(self)
+        _wake(self._receivers)
+
+    def _give_up(self, status: int) -> None:
+        """The response cannot be completed; the application learns it as a disconnect."""
+        self._state = SendState.ABORTED
+        self._log_access(status)
+        self._body.clear()
+        self._return_credit()
+        self._host.exchange_over(self)
+        _wake(self._senders)
+        self._tell_disconnect()
+
+    def _abort(self, reason: AbortReason) -> None:
+        self._engine.abort(self.stream_id, reason)
+        self._give_up(self._status or 500)
+        self._host.flush()
+
+    def _answer_or_abort(self, status: int, reason: AbortReason) -> None:
+        """Answers for the application if nothing has been sent yet, else cuts the response off."""
+        if self._state is not SendState.START and self._head is None:
+            self._abort(reason)
+            return
+        body = f"{status} {HTTPStatus(status).phrase}\n".encode("ascii")
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"date", current_date()),
+        ]
+        is_head = self._request.method == b"HEAD"
+        self._engine.send_headers(self.stream_id, status, headers, end=is_head)
+        if not is_head:
+            self._engine.send_data(self.stream_id, body, end=True)
+            self._sent = len(body)
+        self._engine.release(self.stream_id)
+        self._head = None
+        self._give_up(status)
+
+    def _application_returned(self) -> None:
+        if self._state not in _OVER:
+            log.error("%s: the application returned before its response was complete", self._describe())
+            self._answer_or_abort(500, AbortReason.INTERNAL_ERROR)
+
+    def _application_failed(self, error: BaseException) -> None:
+        if is_disconnect(error):
+            log.debug("%s: the client left", self._describe())
+        elif isinstance(error, Exception):
+            log.error("%s: the application failed", self._describe(), exc_info=error)
+        if self._state not in _OVER:
+            self._answer_or_abort(500, AbortReason.INTERNAL_ERROR)
+
+    # ------------------------------------------------------------------------------------------------------- helpers
+
+    def _wait_until(self, when: float) -> None:
+        self.deadline = when
+        self._host.want_deadline(when)
+
+    async def _wait(self, waiters: list[Waiter]) -> None:
+        waiter = self._host.worker.runtime.waiter()
+        waiters.append(waiter)
+        try:
+            await waiter.wait()
+        finally:
+            waiters.remove(waiter)
+            if not self._senders and not self._receivers:
+                self.deadline = inf
+
+    def _describe(self) -> str:
+        return f"{self._request.method.decode('latin-1')} {self._request.target.decode('latin-1')}"
+
+    def _breach(self, what: str, limit: str, status: int) -> None:
+        error = LimitExceeded(f"{self._describe()}: {what}", limit=limit, status_hint=status)
+        self._host.worker.log_peer_error(error, self._host.client)
+
+    def _log_access(self, status: int) -> None:
+        access_log = self._host.worker.access_log
+        if access_log is not None:
+            access_log(
+                self._host.client,
+                self._request.method.decode("latin-1"),
+                self._request.target.decode("latin-1"),
+                self._request.http_version,
+                status,
+                self._sent,
+                perf_counter() - self._started_at,
+            )
+
+
+def _wake(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.wake()

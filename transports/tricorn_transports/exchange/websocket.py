@@ -1,0 +1,406 @@
+"""One WebSocket bound to one call of the application, over any engine's byte tunnel.
+
+Rules of this module: as in ``http``, and: inbound credit goes back whenever no whole message waits for the
+application, so that a client is held back by an application that does not read, and a message larger than the window
+still arrives (bounded by ``max_websocket_message_bytes``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum, auto
+from math import inf
+from time import perf_counter
+
+from tricorn_transports.abc import Message, Task, Waiter
+from tricorn_transports.errors import ClientDisconnected, LimitExceeded, LocalProtocolError
+from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
+from tricorn_transports.exchange.head import clean_fields, current_date, response_head
+from tricorn_transports.exchange.host import Host, log
+from tricorn_transports.exchange.http import is_disconnect
+from tricorn_transports.exchange.scope import websocket_scope
+from tricorn_transports.websocket.frames import (
+    CloseReceived,
+    FrameError,
+    Frames,
+    MessageReceived,
+)
+from tricorn_transports.websocket.handshake import Handshake, HandshakeError
+
+_GOING_AWAY = 1001
+_NO_STATUS = 1005
+_ABNORMAL = 1006
+_INTERNAL_ERROR = 1011
+
+
+class State(Enum):
+    CONNECTING = auto()
+    """The application has neither accepted nor refused."""
+    DENYING = auto()
+    """The application answers with an HTTP response instead."""
+    OPEN = auto()
+    CLOSING = auto()
+    """Our close frame is out, the client's is awaited."""
+    CLOSED = auto()
+
+
+ALLOWED = {
+    State.CONNECTING: ("websocket.accept", "websocket.close", "websocket.http.response.start"),
+    State.DENYING: ("websocket.http.response.body",),
+    State.OPEN: ("websocket.send", "websocket.close"),
+}
+
+
+class WebSocketExchange:
+    """Implements ``Exchange`` for WebSockets."""
+
+    __slots__ = (
+        "_credit",
+        "_disconnect",
+        "_engine",
+        "_frames",
+        "_handshake",
+        "_head",
+        "_heard",
+        "_host",
+        "_inbox",
+        "_pinged",
+        "_receivers",
+        "_request",
+        "_senders",
+        "_sent",
+        "_started_at",
+        "_state",
+        "_status",
+        "_was_connected",
+        "deadline",
+        "stream_id",
+        "task",
+    )
+
+    def __init__(self, host: Host, request: RequestStarted) -> None:
+        self._host = host
+        self._engine = host.engine
+        self._request = request
+        self.stream_id = request.stream_id
+        self.task: Task | None = None
+        self.deadline = inf
+        self._started_at = perf_counter()
+        self._state = State.CONNECTING
+        self._handshake: Handshake | None = None
+        self._frames: Frames | None = None
+        self._inbox: deque[Message] = deque()
+        self._credit = 0
+        self._was_connected = False
+        self._disconnect: Message | None = None
+        self._heard = False
+        self._pinged = False
+        self._receivers: list[Waiter] = []
+        self._senders: list[Waiter] = []
+        self._head: tuple[int, RawHeaders] | None = None
+        self._status = 0
+        self._sent = 0
+
+    # ----------------------------------------------------------------------------------- what the connection calls
+
+    def body_received(self, data: bytes, credit: int) -> None:
+        self._credit += credit
+        self._heard = True
+        if self._frames is not None and self._state in (State.OPEN, State.CLOSING):
+            for event in self._frames.receive(data):
+                if isinstance(event, MessageReceived):
+                    if self._state is State.OPEN:
+                        self._inbox.append(_received(event.data))
+                elif isinstance(event, CloseReceived):
+                    self._peer_closed(event.code, event.reason)
+                elif isinstance(event, FrameError):
+                    self._peer_erred(event)
+            self._send_frames()
+            _wake(self._receivers)
+        if not self._inbox:
+            self._return_credit()
+
+    def request_ended(self, trailers: RawHeaders | None) -> None:
+        """The client closed its side of the tunnel: without a close frame, that is abnormal (RFC 6455 7.1.5)."""
+        if self._frames is not None:
+            self._end(_ABNORMAL, "")
+
+    def aborted(self) -> None:
+        self._end(_ABNORMAL, "", gone=True)
+
+    def peer_left(self) -> None:
+        """A WebSocket's client that closed its sending side cannot close the WebSocket properly any more."""
+        self._end(_ABNORMAL, "")
+
+    def writable(self) -> None:
+        _wake(self._senders)
+
+    def begin_shutdown(self) -> None:
+        """The server drains: clients are told to go and come back (RFC 6455 section 7.4.1)."""
+        if self._state is State.OPEN:
+            self._close(_GOING_AWAY, "")
+
+    def handle_deadline(self, now: float) -> None:
+        if now < self.deadline:
+            return
+        self.deadline = inf
+        timeouts = self._host.worker.timeouts
+        if self._state is State.CLOSING:
+            self._end(_ABNORMAL, "")
+        elif self._state is State.OPEN and self._frames is not None:
+            if self._heard:
+                self._heard = self._pinged = False
+                self._wait_until(now + timeouts.websocket_ping_interval)
+            elif self._pinged:
+                self._breach("the WebSocket's client answers no ping", "websocket_ping_timeout", 408)
+                self._engine.abort(self.stream_id, AbortReason.TIMEOUT)
+                self._end(_ABNORMAL, "", gone=True)
+            else:
+                self._pinged = True
+                self._frames.ping()
+                self._send_frames()
+                self._wait_until(now + timeouts.websocket_ping_timeout)
+
+    # ------------------------------------------------------------------------------------------------- the ASGI call
+
+    async def run(self) -> None:
+        worker = self._host.worker
+        worker.running.add(self)
+        try:
+            try:
+                self._handshake = handshake = Handshake.read(self._request)
+                Frames.require()
+            except HandshakeError as error:
+                self._refuse(error.status, error.headers, f"{error}\n".encode())
+                return
+            extensions = self._host.extensions()
+            extensions = {"websocket.http.response": {}} | {k: v for k, v in extensions.items() if k == "tls"}
+            scope = websocket_scope(self._host, self._request, handshake.subprotocols, extensions)
+            await worker.app(scope, self.receive, self.send)
+            self._application_returned()
+        except BaseException as error:
+            self._application_failed(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            worker.running.discard(self)
+
+    async def receive(self) -> Message:
+        if not self._was_connected:
+            self._was_connected = True
+            return {"type": "websocket.connect"}
+        while True:
+            if self._inbox:
+                message = self._inbox.popleft()
+                if not self._inbox:
+                    self._return_credit()
+                return message
+            if self._disconnect is not None:
+                return self._disconnect
+            await self._wait(self._receivers)
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if self._disconnect is not None:
+            raise ClientDisconnected("the WebSocket is closed")
+        if kind not in ALLOWED.get(self._state, ()):
+            wanted = " or ".join(ALLOWED.get(self._state, ("nothing more",)))
+            raise LocalProtocolError(f"{kind!r} was sent where {wanted} was expected")
+        if kind == "websocket.send":
+            await self._send_message(message)
+        elif kind == "websocket.accept":
+            self._accept(message.get("subprotocol"), message.get("headers", ()))
+        elif kind == "websocket.close":
+            if self._state is State.CONNECTING:
+                self._refuse(403, [], b"403 Forbidden\n")
+            else:
+                self._close(message.get("code", 1000), message.get("reason") or "")
+        elif kind == "websocket.http.response.start":
+            head = response_head(message["status"], message.get("headers", ()), self._host.worker.alt_svc)
+            self._head = (head.status, head.headers)
+            self._state = State.DENYING
+        else:
+            await self._deny(message.get("body", b""), last=not message.get("more_body", False))
+
+    # ------------------------------------------------------------------------------------------------------ handshake
+
+    def _accept(self, subprotocol: str | None, fields: Iterable[Iterable[bytes]]) -> None:
+        assert self._handshake is not None
+        timeouts, limits = self._host.worker.timeouts, self._host.worker.limits
+        accepted = self._handshake.accept(subprotocol)
+        headers = clean_fields(fields) + accepted.headers + [(b"date", current_date())]
+        self._frames = Frames(accepted.deflate, max_message_bytes=limits.max_websocket_message_bytes)
+        self._engine.accept_tunnel(self.stream_id, headers)
+        self._status = 101 if self._request.http_version.startswith("1") else 200
+        self._state = State.OPEN
+        if timeouts.websocket_ping_interval:
+            self._wait_until(self._host.worker.runtime.now() + timeouts.websocket_ping_interval)
+        self._host.flush()
+
+    def _refuse(self, status: int, fields: RawHeaders, body: bytes) -> None:
+        headers = [
+            *fields,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"date", current_date()),
+        ]
+        self._status = status
+        self._engine.send_headers(self.stream_id, status, headers)
+        self._engine.send_data(self.stream_id, body, end=True)
+        self._sent += len(body)
+        self._finish(_ABNORMAL, "")
+
+    async def _deny(self, data: bytes, *, last: bool) -> None:
+        if self._head is not None:
+            (self._status, headers), self._head = self._head, None
+            if last and all(name != b"content-length" for name, _ in headers):
+                headers.append((b"content-length", b"%d" % len(data)))
+            self._engine.send_headers(self.stream_id, self._status, headers)
+        self._engine.send_data(self.stream_id, data, end=last)
+        self._sent += len(data)
+        if last:
+            self._finish(_ABNORMAL, "")
+        else:
+            self._host.flush()
+            await self._wait_for_room()
+
+    # --------------------------------------------------------------------------------------------------------- frames
+
+    async def _send_message(self, message: Message) -> None:
+        assert self._frames is not None
+        text, data = message.get("text"), message.get("bytes")
+        if (text is None) == (data is None):
+            raise LocalProtocolError("websocket.send wants either text or bytes")
+        self._frames.send(text if text is not None else data)
+        self._send_frames()
+        await self._wait_for_room()
+
+    def _send_frames(self) -> None:
+        assert self._frames is not None
+        output = self._frames.data_to_send()
+        if output:
+            self._sent += len(output)
+            self._engine.send_data(self.stream_id, output)
+            self._host.flush()
+
+    def _close(self, code: int, reason: str) -> None:
+        assert self._frames is not None
+        self._state = State.CLOSING
+        self._frames.close(code, reason)
+        self._send_frames()
+        self._disconnected(code, reason)
+        self._wait_until(self._host.worker.runtime.now() + self._host.worker.timeouts.close_timeout)
+
+    def _peer_closed(self, code: int | None, reason: str) -> None:
+        """The client's close frame; ours, if it was not first, is queued by the frame layer."""
+        self._send_frames()
+        self._end(_NO_STATUS if code is None else code, reason)
+
+    def _peer_erred(self, error: FrameError) -> None:
+        if error.code == 1009:
+            self._breach("the WebSocket message is too large", "max_websocket_message_bytes", 413)
+        else:
+            log.info("%s: %s", self._describe(), error.message)
+        self._send_frames()
+        self._end(error.code, error.message)
+
+    # -------------------------------------------------------------------------------------------------------- endings
+
+    def _end(self, code: int, reason: str, *, gone: bool = False) -> None:
+        """The WebSocket is over; our side of the tunnel is closed unless it is gone already."""
+        if self._state is State.CLOSED:
+            return
+        if gone:
+            self._status = self._status or 499
+        elif self._frames is not None:
+            self._engine.send_data(self.stream_id, b"", end=True)
+        else:
+            self._engine.abort(self.stream_id, AbortReason.CANCELLED)
+        self._finish(code, reason)
+
+    def _finish(self, code: int, reason: str) -> None:
+        self._state = State.CLOSED
+        self.deadline = inf
+        self._return_credit()
+        self._engine.release(self.stream_id)
+        self._disconnected(code, reason)
+        self._host.exchange_over(self)
+        access_log = self._host.worker.access_log
+        if access_log is not None:
+            access_log(
+                self._host.client,
+                "WEBSOCKET",
+                self._request.target.decode("latin-1"),
+                self._request.http_version,
+                self._status,
+                self._sent,
+                perf_counter() - self._started_at,
+            )
+
+    def _disconnected(self, code: int, reason: str) -> None:
+        if self._disconnect is None:
+            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            _wake(self._receivers)
+            _wake(self._senders)
+
+    def _application_returned(self) -> None:
+        if self._state in (State.CONNECTING, State.DENYING):
+            log.error("%s: the application returned without accepting or refusing", self._describe())
+            self._fail()
+        elif self._state is State.OPEN:
+            self._close(1000, "")
+
+    def _application_failed(self, error: BaseException) -> None:
+        if is_disconnect(error):
+            log.debug("%s: the client left", self._describe())
+        elif isinstance(error, Exception):
+            log.error("%s: the application failed", self._describe(), exc_info=error)
+        self._fail()
+
+    def _fail(self) -> None:
+        if self._state is State.CONNECTING or (self._state is State.DENYING and self._head is not None):
+            self._refuse(500, [], b"500 Internal Server Error\n")
+        elif self._state is State.DENYING:
+            self._end(_ABNORMAL, "")
+        elif self._state is State.OPEN:
+            self._close(_INTERNAL_ERROR, "")
+
+    # -------------------------------------------------------------------------------------------------------- helpers
+
+    def _return_credit(self) -> None:
+        credit, self._credit = self._credit, 0
+        if credit:
+            self._host.consumed(self.stream_id, credit)
+
+    def _wait_until(self, when: float) -> None:
+        self.deadline = when
+        self._host.want_deadline(when)
+
+    async def _wait_for_room(self) -> None:
+        while self._engine.sendable(self.stream_id) <= 0 and self._disconnect is None:
+            await self._wait(self._senders)
+
+    async def _wait(self, waiters: list[Waiter]) -> None:
+        waiter = self._host.worker.runtime.waiter()
+        waiters.append(waiter)
+        try:
+            await waiter.wait()
+        finally:
+            waiters.remove(waiter)
+
+    def _describe(self) -> str:
+        return f"WebSocket {self._request.target.decode('latin-1')}"
+
+    def _breach(self, what: str, limit: str, status: int) -> None:
+        error = LimitExceeded(f"{self._describe()}: {what}", limit=limit, status_hint=status)
+        self._host.worker.log_peer_error(error, self._host.client)
+
+
+def _received(data: str | bytes) -> Message:
+    return {"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data}
+
+
+def _wake(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.wake()

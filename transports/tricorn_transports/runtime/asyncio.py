@@ -1,0 +1,134 @@
+"""asyncio and uvloop: the connection is the protocol object, with nothing in between.
+
+From Python 3.12 on a request's task starts eagerly, so an application that never waits is answered inside
+``data_received``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, cast
+
+from tricorn_transports.connection.tcp import ByteTransport, Listener, TcpConnection
+from tricorn_transports.connection.udp import UdpSocket
+from tricorn_transports.runtime.base import ServerRuntime, UdpFactory, ends_of
+
+_EAGER = sys.version_info >= (3, 12)
+_HIGH_WATER = 65_536
+
+
+class _Waiter:
+    """A future that nothing but its waiter sees."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[None] = loop.create_future()
+
+    def wake(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    def wait(self) -> asyncio.Future[None]:
+        return self._future
+
+
+class _Connection(TcpConnection, asyncio.Protocol):
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        stream.set_write_buffer_limits(high=_HIGH_WATER)
+        client, server = ends_of(stream.get_extra_info("socket"))
+        self.connected(cast(ByteTransport, stream), client, server)
+
+
+class AsyncioRuntime:
+    """Implements ``ServerRuntime`` on the running asyncio or uvloop loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.name = "uvloop" if "uvloop" in type(loop).__module__ else "asyncio"
+        self._servers: list[asyncio.Server] = []
+        self._udp: list[socket.socket] = []
+        self.now = loop.time
+        self.call_at = loop.call_at
+        self.call_soon = loop.call_soon
+        self.sleep = asyncio.sleep
+
+    def waiter(self) -> _Waiter:
+        return _Waiter(self._loop)
+
+    if _EAGER:
+
+        def spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+            return asyncio.Task(func(), loop=self._loop, eager_start=True)  # type: ignore[call-arg]  # 3.12
+
+    else:
+
+        def spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+            return self._loop.create_task(func())
+
+    async def run_sync(self, func: Callable[[], Any]) -> Any:
+        return await self._loop.run_in_executor(None, func)
+
+    async def listen(self, sock: socket.socket, listener: Listener) -> None:
+        make = partial(_Connection, listener)
+        if sock.family == socket.AF_UNIX:
+            server = await self._loop.create_unix_server(make, sock=sock)
+        else:
+            server = await self._loop.create_server(make, sock=sock)
+        self._servers.append(server)
+
+    def read_datagrams(self, sock: socket.socket, make: UdpFactory) -> UdpSocket:
+        loop = self._loop
+
+        def want_write(wanted: bool) -> None:
+            if wanted:
+                loop.add_writer(sock, udp.writable)
+            else:
+                loop.remove_writer(sock)
+
+        udp = make(want_write)
+        loop.add_reader(sock, udp.readable)
+        self._udp.append(sock)
+        return udp
+
+    def stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    def close(self) -> None:
+        self.stop_listening()
+        for sock in self._udp:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+        self._udp.clear()
+
+    def on_signals(self, numbers: Iterable[int], callback: Callable[[int], None]) -> None:
+        for number in numbers:
+            self._loop.add_signal_handler(number, callback, number)
+
+
+def run(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], *, uvloop: bool) -> None:
+    """Runs ``main`` on a new loop.
+
+    Args:
+        uvloop: Whether the loop is uvloop's.
+    """
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if uvloop:
+        import uvloop as uvloop_library
+
+        factory = uvloop_library.new_event_loop
+
+    async def start() -> None:
+        await main(AsyncioRuntime(asyncio.get_running_loop()))
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(start())

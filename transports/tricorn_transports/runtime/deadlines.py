@@ -1,0 +1,97 @@
+"""All the deadlines of one worker: one heap, one armed timer.
+
+A deadline that moves later costs nothing: its entry stays where it is, comes up early, and the target says when it
+really wants to be called. So a request makes no timer. Entries of targets that are gone are swept once they are most
+of the heap.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import Protocol
+
+from tricorn_transports.abc import Runtime, Timer
+
+_SWEEP_FROM = 256
+
+
+class Target(Protocol):
+    def handle_deadline(self, now: float) -> None: ...
+
+
+class Alarm:
+    """One target's entry. Implements ``connection.base.Alarm``."""
+
+    __slots__ = ("_deadlines", "target", "when")
+
+    def __init__(self, deadlines: Deadlines, target: Target) -> None:
+        self._deadlines = deadlines
+        self.target: Target | None = target
+        self.when = inf
+
+    def set(self, when: float) -> None:
+        if when < self.when and self.target is not None:
+            self.when = when
+            self._deadlines.push(self)
+
+    def cancel(self) -> None:
+        if self.target is not None:
+            self.target = None
+            self._deadlines.dropped(self)
+
+
+class Deadlines:
+    """The worker's heap."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._heap: list[tuple[float, int, Alarm]] = []
+        self._count = 0
+        self._dead = 0
+        self._timer: Timer | None = None
+        self._timer_at = inf
+
+    def alarm(self, target: Target) -> Alarm:
+        """A new entry, not yet set."""
+        return Alarm(self, target)
+
+    def push(self, alarm: Alarm) -> None:
+        self._count += 1
+        heappush(self._heap, (alarm.when, self._count, alarm))
+        if alarm.when < self._timer_at:
+            self._arm(alarm.when)
+
+    def dropped(self, alarm: Alarm) -> None:
+        """An alarm was cancelled; its entry is dead weight now."""
+        self._dead += alarm.when < inf
+        if self._dead > _SWEEP_FROM and self._dead * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].target is not None]
+            heapify(self._heap)
+            self._dead = 0
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._runtime.call_at(when, self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._timer_at = None, inf
+        now = self._runtime.now()
+        due: list[Target] = []
+        while self._heap and self._heap[0][0] <= now:
+            when, _, alarm = heappop(self._heap)
+            if alarm.target is None:
+                self._dead = max(0, self._dead - 1)
+            elif alarm.when == when:
+                alarm.when = inf
+                due.append(alarm.target)
+        for target in due:
+            target.handle_deadline(now)
+        if self._heap and self._heap[0][0] < self._timer_at:
+            self._arm(self._heap[0][0])

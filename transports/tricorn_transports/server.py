@@ -1,0 +1,259 @@
+"""One worker: an application, its sockets, and a runtime, from startup to drained.
+
+The order of a worker's life: the transports are chosen and the certificate read, the application starts (lifespan), the
+sockets are served, a signal begins the drain (nothing new is accepted, HTTP/2 and 3 say GOAWAY, HTTP/1 says
+``Connection: close``), what runs is finished within ``drain_timeout``, and the application stops.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from tricorn_transports.abc import ASGIApp, EngineContext
+from tricorn_transports.accesslog import AccessLog
+from tricorn_transports.config import Config
+from tricorn_transports.connection.base import Alarm, Connection
+from tricorn_transports.connection.select import alpn_protocols
+from tricorn_transports.connection.tcp import Listener, TcpConnection
+from tricorn_transports.connection.udp import UdpSocket
+from tricorn_transports.errors import ConfigError
+from tricorn_transports.events import AbortReason
+from tricorn_transports.exchange.host import Worker, log
+from tricorn_transports.exchange.lifespan import Lifespan, StartupFailed
+from tricorn_transports.registry import TransportSpec, choose, transports
+from tricorn_transports.runtime.base import ServerRuntime
+from tricorn_transports.runtime.deadlines import Deadlines
+from tricorn_transports.sockets import BoundSocket, bind_sockets, close_sockets
+from tricorn_transports.tls import TlsContext
+
+__all__ = ["Server", "StartupFailed", "run"]
+
+# How often a drain looks whether everything has ended. Nobody waits for the exact moment.
+_DRAIN_POLL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a configuration comes to: checked, loaded, and ready to be served.
+
+    Attributes:
+        tcp: The transports of TCP sockets, in the order of ``--http``.
+        udp: The transport of UDP sockets, if one was chosen.
+    """
+
+    tcp: tuple[TransportSpec, ...]
+    udp: TransportSpec | None
+    tls: TlsContext | None
+
+    @classmethod
+    def of(cls, config: Config) -> Plan:
+        """Chooses transports and reads the certificate.
+
+        Raises:
+            ConfigError: They do not fit together, or a file is wrong.
+            TransportNotFound: A transport or engine is not registered.
+        """
+        available = transports()
+        versions = config.http or (("1.1", "2", "3") if config.tls else ("1.1", "2"))
+        specs = choose(versions, available)
+        unknown = set(config.engines) - set(available)
+        if unknown:
+            raise ConfigError(f"engine: {unknown.pop()!r} is no transport (there are: {', '.join(available)})")
+        for spec in specs:
+            spec.create(config.engines.get(spec.name))
+        tcp = tuple(spec for spec in specs if spec.kind == "tcp")
+        udp = next((spec for spec in specs if spec.kind == "udp"), None)
+        if udp is not None and not config.tls:
+            raise ConfigError(f"http: HTTP/{udp.version} needs TLS; give tls_cert and tls_key")
+        tls = None
+        if config.tls_cert is not None and config.tls_key is not None and tcp:
+            tls = TlsContext.load(config.tls_cert, config.tls_key, alpn_protocols(tcp))
+        return cls(tcp, udp, tls)
+
+    @property
+    def kinds(self) -> set[str]:
+        """Which kinds of socket are wanted: ``tcp``, ``udp`` or both."""
+        return {kind for kind, wanted in (("tcp", self.tcp), ("udp", self.udp)) if wanted}
+
+
+class Server:
+    """Serves one application on one runtime.
+
+    Args:
+        sockets: Listening sockets that the caller binds and closes; without them the server binds its own.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: Config,
+        runtime: ServerRuntime,
+        *,
+        sockets: Sequence[BoundSocket] | None = None,
+    ) -> None:
+        self._config = config
+        self._runtime = runtime
+        self._given_sockets = sockets
+        self._plan = Plan.of(config)
+        self._deadlines = Deadlines(runtime)
+        self._connections: set[TcpConnection] = set()
+        self._udp: list[UdpSocket] = []
+        self._stop_asked = 0
+        self._stopped = runtime.waiter()
+        access_log = AccessLog()
+        self._worker = Worker(
+            app=app,
+            limits=config.limits,
+            timeouts=config.timeouts,
+            runtime=runtime,
+            root_path=config.root_path,
+            access_log=access_log.write if config.access_log and access_log.enabled else None,
+        )
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """Begins the drain; called again, ends everything at once."""
+        self._stop_asked += 1
+        self._stopped.wake()
+        if self._stop_asked == 2:
+            log.info("stopping at once")
+
+    async def serve(self, on_ready: Callable[[Sequence[BoundSocket]], None] | None = None) -> None:
+        """Serves until ``stop``.
+
+        Args:
+            on_ready: Called once, with the sockets, when the server answers.
+
+        Raises:
+            ConfigError: A socket cannot be bound.
+            StartupFailed: The application's startup failed.
+        """
+        config, worker = self._config, self._worker
+        sockets = self._given_sockets
+        if sockets is None:
+            sockets = bind_sockets(config, self._plan.kinds)
+        lifespan = Lifespan(worker.app, self._runtime, worker.state)
+        try:
+            await lifespan.startup(config.timeouts.startup_timeout)
+            await self._listen(sockets)
+            if on_ready is not None:
+                on_ready(sockets)
+            await self._stopped.wait()
+            await self._drain()
+            await lifespan.shutdown(config.timeouts.shutdown_timeout)
+        finally:
+            self._runtime.close()
+            self._deadlines.close()
+            if self._given_sockets is None:
+                close_sockets(sockets)
+
+    async def _listen(self, sockets: Sequence[BoundSocket]) -> None:
+        config, plan, worker = self._config, self._plan, self._worker
+        if plan.udp is not None:
+            port = next((bound.sock.getsockname()[1] for bound in sockets if bound.kind == "udp"), None)
+            if port is not None:
+                worker.alt_svc = f'{plan.udp.alpn[0]}=":{port}"; ma=86400'.encode("ascii")
+        listener = Listener(
+            worker=worker,
+            specs=plan.tcp,
+            factories={spec.name: spec.create(config.engines.get(spec.name)) for spec in plan.tcp},
+            tls=plan.tls,
+            connections=self._connections,
+            make_alarm=self._make_alarm,
+        )
+        for bound in sockets:
+            if bound.kind == "tcp" and plan.tcp:
+                await self._runtime.listen(bound.sock, listener)
+            elif bound.kind == "udp" and plan.udp is not None:
+                self._serve_udp(bound, plan.udp)
+
+    def _serve_udp(self, bound: BoundSocket, spec: TransportSpec) -> None:
+        config, worker = self._config, self._worker
+        context = EngineContext(config.limits, config.timeouts, b"https", self._runtime.now())
+        create = spec.create(config.engines.get(spec.name))
+        endpoint = create(context, cert=config.tls_cert, key=config.tls_key)
+        self._udp.append(
+            self._runtime.read_datagrams(
+                bound.sock,
+                lambda want_write: UdpSocket(worker, bound.sock, endpoint, self._make_alarm, want_write),
+            )
+        )
+
+    def _make_alarm(self, connection: Connection) -> Alarm:
+        return self._deadlines.alarm(connection)
+
+    async def _drain(self) -> None:
+        worker, runtime = self._worker, self._runtime
+        worker.draining = True
+        runtime.stop_listening()
+        for connection in list(self._connections):
+            connection.begin_shutdown()
+        for udp in self._udp:
+            udp.begin_shutdown()
+        end = runtime.now() + self._config.timeouts.drain_timeout
+        while self._is_busy() and self._stop_asked < 2 and runtime.now() < end:
+            await runtime.sleep(_DRAIN_POLL)
+        if worker.running:
+            log.warning("%d requests were cut off (drain_timeout)", len(worker.running))
+        for connection in list(self._connections):
+            connection.terminate(AbortReason.CANCELLED)
+        for udp in self._udp:
+            udp.terminate(AbortReason.CANCELLED)
+        for exchange in list(worker.running):
+            if exchange.task is not None:
+                exchange.task.cancel()
+        await runtime.sleep(0)
+
+    def _is_busy(self) -> bool:
+        return bool(self._connections or self._worker.running or any(udp.connections for udp in self._udp))
+
+
+def choose_runtime(config: Config) -> str:
+    """The runtime's name: uvloop where it is installed, unless the configuration says another.
+
+    Raises:
+        ConfigError: The configured one is not installed.
+    """
+    name = config.runtime
+    if name == "auto":
+        return "uvloop" if find_spec("uvloop") else "asyncio"
+    if name != "asyncio" and find_spec(name) is None:
+        extra = "fast" if name == "uvloop" else "trio"
+        raise ConfigError(f'runtime: {name} is not installed; pip install "tricorn[{extra}]"')
+    return name
+
+
+def run(
+    app: ASGIApp,
+    config: Config,
+    *,
+    sockets: Sequence[BoundSocket] | None = None,
+    on_ready: Callable[[Sequence[BoundSocket]], None] | None = None,
+) -> None:
+    """Serves ``app`` in this process until SIGTERM or SIGINT has drained it; a second signal ends it at once.
+
+    Args:
+        sockets: Listening sockets of the caller's; without them the server binds what ``config`` says.
+        on_ready: Called once, with the sockets, when the server answers.
+
+    Raises:
+        ConfigError: A setting is wrong, a file unreadable, an address taken.
+        StartupFailed: The application's startup failed.
+    """
+    name = choose_runtime(config)
+
+    async def main(runtime: ServerRuntime) -> None:
+        server = Server(app, config, runtime, sockets=sockets)
+        runtime.on_signals((signal.SIGTERM, signal.SIGINT), server.stop)
+        await server.serve(on_ready)
+
+    if name == "trio":
+        from tricorn_transports.runtime.anyio import run as run_anyio
+
+        run_anyio(main, "trio")
+    else:
+        from tricorn_transports.runtime.asyncio import run as run_asyncio
+
+        run_asyncio(main, uvloop=name == "uvloop")
