@@ -14,9 +14,9 @@ from typing import Any, Literal, TypeAlias
 from tricorn_transports.errors import ConfigError
 
 
-def setting(default: Any, help: str) -> Any:
+def setting(default: Any, help: str, *, metavar: str | None = None) -> Any:
     """A dataclass field that carries its own documentation."""
-    return field(default=default, metadata={"help": help})
+    return field(default=default, metadata={"help": help, "metavar": metavar})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,8 @@ class Limits:
     connection_receive_buffer: int = setting(1_048_576, "the same for all requests of one connection")
     stream_send_buffer: int = setting(65_536, "bytes of a response held before send() waits")
     max_pushes: int = setting(20, "pushes under way at once on one connection")
+    max_resets: int = setting(200, "streams a peer may cancel unanswered or break at once, a tenth more a second")
+    max_control_frames: int = setting(1_000, "frames without a request's content at once, a tenth more a second")
     max_websocket_message_bytes: int = setting(16_777_216, "bytes of one WebSocket message: close 1009")
 
 
@@ -115,17 +117,31 @@ class Config:
         engines: Engine names by transport name, where not the default (``{"h1": "h11"}``).
     """
 
-    bind: tuple[Bind, ...] = (Bind("ip", host="127.0.0.1", port=8000),)
-    http: tuple[str, ...] | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    engines: Mapping[str, str] = field(default_factory=dict)
-    interface: Interface = "auto"
-    runtime: RuntimeName = "auto"
-    workers: int = 1
-    access_log: bool = True
-    log_level: LogLevel = "info"
-    root_path: str = ""
+    bind: tuple[Bind, ...] = setting(
+        (Bind("ip", host="127.0.0.1", port=8000),),
+        "where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N; may be given several times",
+        metavar="ADDRESS",
+    )
+    http: tuple[str, ...] | None = setting(
+        None, "protocols to speak, any of 1.1,2,3; all of them with TLS, 1.1,2 without", metavar="VERSIONS"
+    )
+    tls_cert: str | None = setting(None, "PEM file of the certificate and its chain", metavar="FILE")
+    tls_key: str | None = setting(None, "PEM file of the certificate's private key", metavar="FILE")
+    engines: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "help": "another engine for a transport (see `tricorn transports`); may be given several times",
+            "metavar": "TRANSPORT=ENGINE",
+            "name": "engine",
+        },
+    )
+    # RUF009 takes setting() for a shared default where it does not know the type; it is a field of its own each time.
+    interface: Interface = setting("auto", "what the application is; auto: by its signature")  # noqa: RUF009
+    runtime: RuntimeName = setting("auto", "the event loop; auto: uvloop if installed, else asyncio")  # noqa: RUF009
+    workers: int = setting(1, "processes that serve")
+    access_log: bool = setting(True, "log every request")
+    log_level: LogLevel = setting("info", "the least severe messages to log")  # noqa: RUF009
+    root_path: str = setting("", "path under which a proxy has mounted the application", metavar="PATH")
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
