@@ -1,6 +1,6 @@
 """A connected socket with asyncio.Transport's methods, for loops that have no such thing.
 
-The pump works on the socket itself (``wait_readable`` and ``recv``), not on anyio's streams: a stream pauses and resumes
+The pump works on the socket itself (``wait_readable`` and ``recv``), not on anyio's streams: those pause and resume
 reading for every chunk and cannot half-close under a layer of ours. A write is tried at once; only what the socket does
 not take wakes the writer.
 """
