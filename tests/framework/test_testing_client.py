@@ -321,9 +321,9 @@ def test_redirects_and_their_methods():
 
 
 def test_redirect_loop_ends():
-    with open_client(answer(302, b"", [(b"location", b"/")]), follow_redirects=True) as client:
-        with pytest.raises(RuntimeError, match="redirected more"):
-            client.get("/")
+    app = answer(302, b"", [(b"location", b"/")])
+    with open_client(app, follow_redirects=True) as client, pytest.raises(RuntimeError, match="redirected more"):
+        client.get("/")
 
 
 def test_cookies_follow_their_rules():

@@ -34,16 +34,16 @@ def with_log(log, app=echo):
 
 def test_echo(backend):
     log = []
-    with Client(with_log(log), backend=backend, lifespan=False) as client:
-        with client.websocket("/ws", subprotocols=["a", "b"]) as ws:
-            assert (ws.subprotocol, ws.headers["x-a"]) == ("b", "1")
-            ws.send("text")
-            ws.send(b"bytes")
-            ws.send_json({"a": 1})
-            assert ws.receive_text() == "text"
-            assert ws.receive_bytes() == b"bytes"
-            assert ws.receive_json() == {"a": 1}
-            ws.close(4001)
+    client = Client(with_log(log), backend=backend, lifespan=False)
+    with client, client.websocket("/ws", subprotocols=["a", "b"]) as ws:
+        assert (ws.subprotocol, ws.headers["x-a"]) == ("b", "1")
+        ws.send("text")
+        ws.send(b"bytes")
+        ws.send_json({"a": 1})
+        assert ws.receive_text() == "text"
+        assert ws.receive_bytes() == b"bytes"
+        assert ws.receive_json() == {"a": 1}
+        ws.close(4001)
     assert log == [("websocket.disconnect", 4001)]
 
 
@@ -106,9 +106,9 @@ def test_app_exception_reaches_the_test(backend):
         await receive()
         raise KeyError("mine")
 
-    with Client(app, backend=backend, lifespan=False) as client, pytest.raises(KeyError):
-        with client.websocket("/") as ws:
-            ws.receive()
+    client = Client(app, backend=backend, lifespan=False)
+    with client, pytest.raises(KeyError), client.websocket("/") as ws:
+        ws.receive()
 
 
 def test_send_after_the_client_left_is_an_oserror():
