@@ -1,0 +1,457 @@
+"""HTTP/2 (RFC 9113) over the h2 library, which parses, validates and keeps the protocol's state.
+
+Rules of this module:
+- h2 is imported here only, and its inbound validation is always on. Its outbound checks are off: the exchange has
+  made them, and twice costs 6 of 70 µs a request.
+- One frame is handled at a time (``_Frames``): an error costs no event that came before it, and it is known which
+  stream it belongs to. An error of one stream resets that stream; h2 alone would end the connection.
+- h2 holds that a GOAWAY, in or out, is the end. RFC 9113 section 6.8 lets running streams finish, so GOAWAY frames
+  pass by h2 in both directions.
+- This is the receiving side and the connection's life; ``h2_output`` is the sending side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from h2 import events as h2_events
+from h2.config import H2Configuration
+from h2.connection import ConnectionState, H2Connection
+from h2.exceptions import DenialOfServiceError, InvalidBodyLengthError
+from h2.exceptions import ProtocolError as H2ProtocolError
+from h2.frame_buffer import FrameBuffer
+from h2.settings import SettingCodes, Settings
+
+from tricorn_transports.abc import EngineContext
+from tricorn_transports.config import Limits
+from tricorn_transports.engines import h2_wire as wire
+from tricorn_transports.engines.guard import Budget
+from tricorn_transports.engines.h2_hpack import HPACKError, MemoDecoder, MemoEncoder
+from tricorn_transports.engines.h2_output import H2Output
+from tricorn_transports.engines.h2_stream import Stream
+from tricorn_transports.engines.head import parse_head
+from tricorn_transports.engines.scheduler import DEFAULT_URGENCY
+from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
+from tricorn_transports.events import (
+    AbortReason,
+    BodyReceived,
+    Event,
+    PeerClosing,
+    PeerErred,
+    PriorityChanged,
+    RequestEnded,
+    StreamAborted,
+)
+
+_MAX_INBOUND_FRAME = 16_384
+_SHUTDOWN_PING = b"goodbye\x00"
+_DEFAULT_PRIORITY = (DEFAULT_URGENCY, False)
+
+
+class _Frames(FrameBuffer):
+    """h2's frame parser, made to give one frame a turn and to keep GOAWAY frames for us."""
+
+    def __init__(self) -> None:
+        super().__init__(server=True)
+        self.current: Any = None  # h2 has no type for it: a frame of hyperframe's
+        self.goaways: list[Any] = []
+        self.left = -len(wire.PREFACE)  # bytes not parsed yet; never fewer than there are
+
+    def add_data(self, data: Any) -> None:  # h2's own alias for a buffer is private
+        self.left += len(data)
+        super().add_data(data)
+
+    def __next__(self) -> Any:
+        if self.current is not None:
+            raise StopIteration
+        frame: Any = super().__next__()
+        while frame.type == wire.GOAWAY:
+            self.left -= wire.FRAME_HEADER + frame.body_len
+            self.goaways.append(frame)
+            frame = super().__next__()
+        self.left -= wire.FRAME_HEADER + frame.body_len
+        self.current = frame
+        return frame
+
+
+class _Connection(H2Connection):
+    """h2's connection with our settings, and without what costs and brings us nothing."""
+
+    # 65,536 of them would be held otherwise: megabytes for a connection that lives long.
+    MAX_CLOSED_STREAMS = 1024
+    incoming_buffer: _Frames
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(
+            H2Configuration(
+                client_side=False,
+                header_encoding=None,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                normalize_inbound_headers=False,  # that is the cookie crumbs, which head.py joins
+            )
+        )
+        self.incoming_buffer = _Frames()
+        self._sweep = 0
+        values: dict[Any, int] = {  # h2 takes settings that it has no name for, but its types do not
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
+            SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams,
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_head_bytes,
+            SettingCodes.INITIAL_WINDOW_SIZE: max(limits.stream_receive_buffer, wire.INITIAL_WINDOW),
+            wire.NO_RFC7540_PRIORITIES: 1,
+        }
+        self.local_settings = Settings(client=False, initial_values=values)
+        # A head that is only somewhat too large gets an answer; one that goes past this ends the connection.
+        self.decoder = MemoDecoder(4 * limits.max_head_bytes)
+        self.encoder = MemoEncoder()
+        self.initiate_connection()
+        if limits.stream_receive_buffer < wire.INITIAL_WINDOW:
+            # A client may use the protocol's own first window until it has seen and acknowledged a smaller one.
+            self.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_receive_buffer})
+        if limits.connection_receive_buffer > wire.INITIAL_WINDOW:
+            self.increment_flow_control_window(limits.connection_receive_buffer - wire.INITIAL_WINDOW)
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """Nought: the engine counts, and refuses one stream where h2 would end the connection.
+
+        h2 asks for every new stream and walks over all of them; its walk also drops what is closed, so that now and
+        then it must be let.
+        """
+        self._sweep += 1
+        if self._sweep % 64 == 0:
+            super().open_inbound_streams  # noqa: B018 - for what it drops
+        return 0
+
+
+class H2Engine(H2Output):
+    """``abc.StreamEngine`` for HTTP/2, the server's side.
+
+    Args:
+        context: Limits, deadlines, the scheme, and the time of creation.
+    """
+
+    __slots__ = (
+        "_connection", "_control", "_resets", "_shutdown_at",
+        "_shutdown_begun", "_timeouts", "_unparsed",
+    )  # fmt: skip
+
+    def __init__(self, context: EngineContext) -> None:
+        limits = context.limits
+        self._connection = _Connection(limits)
+        super().__init__(self._connection, context)
+        self._timeouts = context.timeouts
+        self._unparsed = 0
+        self._resets = Budget(limits.max_resets, limits.max_resets / 10, context.now)
+        self._control = Budget(limits.max_control_frames, limits.max_control_frames / 10, context.now)
+        self._shutdown_begun = False
+        self._shutdown_at: float | None = None
+
+    # ---------------------------------------------------------------------------------------------- the connection
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def wants_data(self) -> bool:
+        """Always: what applications have not read is bounded by the windows, which only reading opens."""
+        return True
+
+    def data_to_send(self, now: float) -> list[bytes]:
+        if self._shutdown_begun and self._shutdown_at is None:
+            self._shutdown_at = now
+        return super().data_to_send(now)
+
+    def deadline(self) -> float | None:
+        if self._closed:
+            return None
+        when = inf
+        if self._idle_since is not None:
+            times = self._timeouts
+            when = self._idle_since + (times.keep_alive_timeout if self._settled else times.header_timeout)
+        if self._stalled:
+            when = min(when, next(iter(self._stalled.values())) + self._timeouts.write_timeout)
+        if self._shutdown_at is not None:
+            when = min(when, self._shutdown_at + self._timeouts.close_timeout)
+        return None if when == inf else when
+
+    def handle_deadline(self, now: float) -> list[Event]:
+        self._now = now
+        events: list[Event] = []
+        if self._closed:
+            return events
+        times, idle = self._timeouts, self._idle_since
+        for stream_id in [i for i, since in self._stalled.items() if now >= since + times.write_timeout]:
+            self._kill(stream_id, AbortReason.TIMEOUT, events)
+            slow = LimitExceeded("the peer takes no byte of the response", limit="write_timeout", stream_id=stream_id)
+            events.append(PeerErred(slow))
+        if self._shutdown_at is not None and now >= self._shutdown_at + times.close_timeout:
+            self._finish_shutdown()
+        elif idle is not None and self._settled and now >= idle + times.keep_alive_timeout:
+            self._end(wire.NO_ERROR, AbortReason.NO_ERROR, events)
+        elif idle is not None and not self._settled and now >= idle + times.header_timeout:
+            late = LimitExceeded("the connection's preface did not come in time", limit="header_timeout")
+            self._end(wire.NO_ERROR, AbortReason.TIMEOUT, events, late)
+        return events
+
+    def begin_shutdown(self) -> None:
+        """Two GOAWAYs (RFC 9113 section 6.8): requests that are already under way to us are still answered."""
+        if self._shutdown_begun or self._closed:
+            return
+        self._shutdown_begun = True
+        self._append(wire.goaway(wire.MAX_STREAM_ID, wire.NO_ERROR))
+        self._connection.ping(_SHUTDOWN_PING)
+
+    def _finish_shutdown(self) -> None:
+        """The peer has seen the first GOAWAY, or had time enough."""
+        self._shutdown_at = inf
+        if self._last_stream_id == wire.MAX_STREAM_ID:
+            self._last_stream_id = self._connection.highest_inbound_stream_id
+            self._append(wire.goaway(self._last_stream_id, wire.NO_ERROR))
+            self._close_if_done()
+
+    def terminate(self, reason: AbortReason) -> None:
+        if not self._closed:
+            self._end(wire.CONNECTION_CODES[reason], reason, self._events)
+
+    def _end(
+        self, code: int, reason: AbortReason, events: list[Event], error: RemoteProtocolError | None = None
+    ) -> None:
+        """Ends the connection with a GOAWAY; nothing that waits is sent any more."""
+        self._append(wire.goaway(min(self._last_stream_id, self._connection.highest_inbound_stream_id), code))
+        events.extend(
+            StreamAborted(stream.stream_id, reason) for stream in self._streams.values() if not stream.released
+        )
+        if error is not None:
+            events.append(PeerErred(error))
+        self._closed = True
+        self._forget_all()
+
+    # ----------------------------------------------------------------------------------------------------- inwards
+
+    def receive_data(self, data: bytes, now: float) -> list[Event]:
+        self._now = now
+        events: list[Event] = []
+        connection = self._connection
+        frames = connection.incoming_buffer
+        self._unparsed += len(data)
+        while not self._closed:
+            frames.current = None
+            try:
+                received = connection.receive_data(data)
+            except H2ProtocolError as error:
+                self._on_error(error, events)
+            else:
+                for event in received:
+                    handler = _HANDLERS.get(type(event))
+                    if handler is not None:
+                        handler(self, event, events)
+            if frames.goaways:
+                self._on_goaway(events)
+            if frames.current is None:
+                break
+            if not self._settled and not self._closed:
+                early = RemoteProtocolError("the first frame is not SETTINGS")
+                self._end(wire.PROTOCOL_ERROR, AbortReason.PROTOCOL_ERROR, events, early)
+            self._unparsed = 0
+            if frames.left <= 0:
+                break
+            data = b""
+        if self._unparsed > 2 * _MAX_INBOUND_FRAME + self._limits.max_head_bytes and not self._closed:
+            # Only a header block in many frames gets here: no other frame is as long.
+            endless = LimitExceeded("a header block has no end", limit="max_head_bytes")
+            self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, endless)
+        return events
+
+    def receive_eof(self, now: float) -> list[Event]:
+        self._now = now
+        self._eof = True
+        events: list[Event] = []
+        for stream in [stream for stream in self._streams.values() if not stream.ended]:
+            self._kill(stream.stream_id, AbortReason.DISCONNECTED, events)
+        self._close_if_done()
+        return events
+
+    def _on_request(self, event: h2_events.RequestReceived, events: list[Event]) -> None:
+        stream_id, limits = event.stream_id, self._limits
+        ended = event.stream_ended is not None
+        if stream_id > self._last_stream_id or self._is_full():
+            self._connection.reset_stream(stream_id, wire.REFUSED_STREAM)
+            self._charge(events)
+            return
+        try:
+            request = parse_head(stream_id, event.headers, limits=limits, scheme=self._scheme, http_version="2")
+        except RemoteProtocolError as error:
+            # No exchange will see it: it gets its status here, and its body is not wanted.
+            fields = [self.status_field(error.status_hint), (b"content-length", b"0")]
+            self._connection.send_headers(stream_id, fields, True)
+            if not ended:
+                self._connection.reset_stream(stream_id, wire.NO_ERROR)
+            events.append(PeerErred(error))
+            self._charge(events)
+            return
+        if ended:
+            request.expects_continue = False
+        self._idle_since = None
+        self._streams[stream_id] = Stream(
+            stream_id, request.authority, request.content_length, request.method == b"HEAD"
+        )
+        self._scheduler.add(stream_id, *(request.priority or _DEFAULT_PRIORITY))
+        events.append(request)
+
+    def _is_full(self) -> bool:
+        """Whether the peer has all the streams open that it may, or applications lag far behind closed ones."""
+        limit = self._limits.max_concurrent_streams
+        if len(self._streams) < limit:
+            return False
+        closed = sum(1 for stream in self._streams.values() if stream.ended and stream.end_sent)
+        return len(self._streams) - closed - self._pushes >= limit or closed >= 10 * limit
+
+    def _on_data(self, event: h2_events.DataReceived, events: list[Event]) -> None:
+        stream_id, data, credit = event.stream_id, event.data or b"", event.flow_controlled_length or 0
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.released or not data:
+            if credit:
+                self._connection.acknowledge_received_data(credit, stream_id)
+            if not data and event.stream_ended is None:
+                self._on_control(event, events)  # RFC 9113 section 10.5: empty frames cost and bring nothing
+            return
+        stream.received += len(data)
+        stream.unread += credit
+        events.append(BodyReceived(stream_id, data, credit))
+
+    def _on_trailers(self, event: h2_events.TrailersReceived, events: list[Event]) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            return
+        trailers = [(name, value) for name, value in event.headers or ()]
+        if len(trailers) > self._limits.max_fields:
+            self._kill(event.stream_id, AbortReason.LIMIT, events)
+            error = LimitExceeded("too many trailer fields", limit="max_fields", stream_id=event.stream_id)
+            events.append(PeerErred(error))
+            return
+        stream.trailers_received = trailers
+
+    def _on_ended(self, event: h2_events.StreamEnded, events: list[Event]) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            return
+        if stream.content_length is not None and stream.received != stream.content_length:
+            # h2 compares the two when DATA ends the stream, not when HEADERS do.
+            self._break(event.stream_id, "the body is not as long as content-length says", events)
+            return
+        stream.ended = True
+        events.append(RequestEnded(event.stream_id, stream.trailers_received))
+
+    def _on_reset(self, event: h2_events.StreamReset, events: list[Event]) -> None:
+        stream_id = event.stream_id
+        stream = self._streams.get(stream_id)
+        if not event.remote_reset:
+            reason = AbortReason.PROTOCOL_ERROR
+            broken = RemoteProtocolError("a frame that the stream's state forbids", stream_id=stream_id)
+            events.append(PeerErred(broken))
+        else:
+            reason = wire.reason_of(int(event.error_code or 0))
+        if stream is not None:
+            self._drop(stream)
+            if not stream.released:
+                events.append(StreamAborted(stream_id, reason))
+        if not event.remote_reset or (stream is not None and not stream.answered and stream_id % 2):
+            self._charge(events)
+
+    def _on_window(self, event: h2_events.WindowUpdated, _: list[Event]) -> None:
+        if not event.stream_id:
+            self._wake_all()
+        elif event.stream_id in self._stalled:
+            self._scheduler.ready(event.stream_id)
+
+    def _on_settings(self, event: h2_events.RemoteSettingsChanged, events: list[Event]) -> None:
+        if not self._settled:
+            self._settled = True
+            self._idle_since = self._now
+        self._on_control(event, events)
+        self._wake_all()
+
+    def _on_ping_ack(self, event: h2_events.PingAckReceived, events: list[Event]) -> None:
+        self._on_control(event, events)
+        if self._shutdown_begun and event.ping_data == _SHUTDOWN_PING and not self._closed:
+            self._finish_shutdown()
+
+    def _on_unknown(self, event: h2_events.UnknownFrameReceived, events: list[Event]) -> None:
+        self._on_control(event, events)
+        frame: Any = event.frame
+        if frame.type == wire.PRIORITY_UPDATE:
+            update = wire.parse_priority_update(frame.body)
+            if update is not None and update[0] in self._streams:
+                self._scheduler.prioritize(*update)
+                events.append(PriorityChanged(*update))
+
+    def _on_goaway(self, events: list[Event]) -> None:
+        goaways = self._connection.incoming_buffer.goaways
+        last = goaways[-1]
+        goaways.clear()
+        self._peer_is_closing = True
+        events.append(PeerClosing(last.last_stream_id, wire.reason_of(last.error_code)))
+        self._close_if_done()
+
+    # ------------------------------------------------------------------------------------------------------ errors
+
+    def _on_control(self, _: h2_events.Event, events: list[Event]) -> None:
+        """A frame that brings no request forward."""
+        if not self._closed and not self._control.spend(self._now):
+            error = LimitExceeded("too many frames that carry nothing", limit="max_control_frames")
+            self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)
+
+    def _charge(self, events: list[Event]) -> None:
+        """A stream that the peer opened for nothing (CVE-2023-44487), or made us reset (CVE-2025-8671)."""
+        if not self._closed and not self._resets.spend(self._now):
+            error = LimitExceeded("too many streams were reset", limit="max_resets")
+            self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)
+
+    def _break(self, stream_id: int, message: str, events: list[Event]) -> None:
+        """A stream error (RFC 9113 section 5.4.2)."""
+        if stream_id in self._streams:
+            self._kill(stream_id, AbortReason.PROTOCOL_ERROR, events)
+        else:
+            self._reset(stream_id, wire.PROTOCOL_ERROR)
+        events.append(PeerErred(RemoteProtocolError(message, stream_id=stream_id)))
+        self._charge(events)
+
+    def _on_error(self, error: H2ProtocolError, events: list[Event]) -> None:
+        """h2 has ended its connection and written a GOAWAY; where only a stream erred, both are taken back."""
+        connection = self._connection
+        self._out.append(connection.data_to_send()[: -wire.GOAWAY_LENGTH])
+        frame = connection.incoming_buffer.current
+        # A malformed head or body (RFC 9113 section 8.1.1) comes as one of these, and with no cause; what the state
+        # machines or HPACK refuse has one.
+        is_malformed = type(error) in (H2ProtocolError, InvalidBodyLengthError) and error.__cause__ is None
+        is_of_stream = frame is not None and frame.type in (wire.DATA, wire.HEADERS)
+        if is_malformed and is_of_stream and frame.stream_id in connection.streams:
+            connection.state_machine.state = ConnectionState.SERVER_OPEN
+            self._break(frame.stream_id, str(error), events)
+            if frame.type == wire.DATA and not self._closed:
+                connection.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
+            return
+        code = int(error.error_code)
+        report = RemoteProtocolError(str(error))
+        if isinstance(error, DenialOfServiceError):
+            report = LimitExceeded("the head is far too large", limit="max_head_bytes", status_hint=431)
+        elif isinstance(error.__cause__, HPACKError):
+            code = wire.COMPRESSION_ERROR
+        self._end(code, AbortReason.PROTOCOL_ERROR, events, report)
+
+
+_HANDLERS: dict[type[h2_events.Event], Callable[[H2Engine, Any, list[Event]], None]] = {
+    h2_events.RequestReceived: H2Engine._on_request,
+    h2_events.DataReceived: H2Engine._on_data,
+    h2_events.TrailersReceived: H2Engine._on_trailers,
+    h2_events.StreamEnded: H2Engine._on_ended,
+    h2_events.StreamReset: H2Engine._on_reset,
+    h2_events.WindowUpdated: H2Engine._on_window,
+    h2_events.RemoteSettingsChanged: H2Engine._on_settings,
+    h2_events.PingReceived: H2Engine._on_control,
+    h2_events.PingAckReceived: H2Engine._on_ping_ack,
+    h2_events.PriorityUpdated: H2Engine._on_control,
+    h2_events.UnknownFrameReceived: H2Engine._on_unknown,
+}
