@@ -67,8 +67,8 @@ class RequestReader:
 
     # fmt: off
     __slots__ = (
-        "_limits", "_new_parser", "_overhead", "_parser", "_received", "_scanned", "_scheme", "_skipped_line", "chunked",
-        "held", "is_head", "left",
+        "_limits", "_new_parser", "_overhead", "_parser", "_received", "_scanned", "_scheme", "_skipped_line",
+        "chunked", "held", "is_head", "left",
     )
     # fmt: on
 
