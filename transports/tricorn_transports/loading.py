@@ -29,6 +29,10 @@ _log = logging.getLogger("tricorn.error")
 DEFAULT_ATTRIBUTE = "app"
 
 
+class ApplicationFailed(ConfigError):
+    """The application's own code failed while it was imported or made; a change of that code may help."""
+
+
 def load_app(import_string: str, interface: Interface = "auto") -> ASGIApp:
     """The application, ready to be served.
 
@@ -162,11 +166,11 @@ def _did_you_mean(name: str, known: list[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def _application_failed(doing: str, error: BaseException) -> ConfigError:
+def _application_failed(doing: str, error: BaseException) -> ApplicationFailed:
     _log.debug("%s failed", doing, exc_info=error)
     message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     what = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return ConfigError(f"app: {doing} failed: {what}{_where(error)}")
+    return ApplicationFailed(f"app: {doing} failed: {what}{_where(error)}")
 
 
 def _where(error: BaseException) -> str:
