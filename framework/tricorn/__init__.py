@@ -1,1 +1,93 @@
-"""A web framework: one application over HTTP/1.1, HTTP/2 and HTTP/3."""
+"""Tricorn: a web framework for HTTP/1.1, HTTP/2 and HTTP/3.
+
+The public names. They are imported when they are first used, so that ``import tricorn`` itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tricorn.app import App
+    from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute, WebSocketDisconnect
+    from tricorn.forms import FormData, UploadFile
+    from tricorn.headers import Headers, MutableHeaders
+    from tricorn.request import Request
+    from tricorn.response import (
+        EventSourceResponse,
+        FileResponse,
+        HTMLResponse,
+        JSONResponse,
+        PlainTextResponse,
+        RedirectResponse,
+        Response,
+        ServerSentEvent,
+        StreamingResponse,
+    )
+    from tricorn.routing import Converter, Host, Mount, Route, Router, WebSocketRoute, register_converter
+    from tricorn.types import Middleware
+    from tricorn.url import URL, QueryParams
+    from tricorn.websocket import WebSocket
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "URL",
+    "App",
+    "ClientDisconnect",
+    "Converter",
+    "EventSourceResponse",
+    "FileResponse",
+    "FormData",
+    "HTMLResponse",
+    "HTTPException",
+    "Headers",
+    "Host",
+    "JSONResponse",
+    "Middleware",
+    "Mount",
+    "MutableHeaders",
+    "NoRoute",
+    "PlainTextResponse",
+    "QueryParams",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "Route",
+    "Router",
+    "ServerSentEvent",
+    "StreamingResponse",
+    "UploadFile",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketRoute",
+    "register_converter",
+]
+
+_MODULES = {
+    "tricorn.app": "App",
+    "tricorn.exceptions": "ClientDisconnect HTTPException NoRoute WebSocketDisconnect",
+    "tricorn.forms": "FormData UploadFile",
+    "tricorn.headers": "Headers MutableHeaders",
+    "tricorn.request": "Request",
+    "tricorn.response": "EventSourceResponse FileResponse HTMLResponse JSONResponse PlainTextResponse RedirectResponse "
+    "Response ServerSentEvent StreamingResponse",
+    "tricorn.routing": "Converter Host Mount Route Router WebSocketRoute register_converter",
+    "tricorn.types": "Middleware",
+    "tricorn.url": "URL QueryParams",
+    "tricorn.websocket": "WebSocket",
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'tricorn' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -193,25 +193,45 @@ async def until_disconnect(scope: Scope, receive: Receive, func: Callable[[], Aw
 
 
 async def _until_heard(foreign: ForeignReceive, func: Callable[[], Awaitable[None]]) -> bool:
-    failure: Exception | None = None
-    finished = False
     foreign.guarded = True
     try:
-        async with anyio.create_task_group() as tasks:
+        return await run_beside(foreign.listen, func)
+    finally:
+        foreign.guarded = False
 
-            async def listen() -> None:
-                await foreign.listen()
-                tasks.cancel_scope.cancel()
 
-            tasks.start_soon(listen)
+async def run_beside(companion: Callable[[], Awaitable[None]], func: Callable[[], Awaitable[None]]) -> bool:
+    """Runs ``func`` in this task and ``companion`` in one beside it; whichever ends first cancels the other.
+
+    Returns:
+        Whether ``func`` came to its end. An exception of either comes out as it is, in no group.
+    """
+    failure: Exception | None = None
+    finished = False
+    async with anyio.create_task_group() as tasks:
+
+        async def accompany() -> None:
+            nonlocal failure
             try:
-                await func()
-                finished = True
+                await companion()
             except Exception as error:  # noqa: BLE001  raised again below, outside of the group that would wrap it
                 failure = error
             tasks.cancel_scope.cancel()
-    finally:
-        foreign.guarded = False
+
+        tasks.start_soon(accompany)
+        try:
+            await func()
+            finished = True
+        except Exception as error:  # noqa: BLE001  as above
+            failure = error
+        tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
     return finished
+
+
+async def close_iterator(iterator: AsyncIterator[object]) -> None:
+    """Closes an async iterator that can be closed; ``async for`` does not do it when it is left early."""
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()

@@ -153,9 +153,10 @@ class MutableHeaders(Headers):
     __delitem__ = delete
 
     def update(self, headers: HeadersInit) -> None:
-        """Sets each of these fields."""
-        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
-            self.set(name, value)
+        """Puts these fields in the place of all that have one of their names."""
+        pairs = encode_headers(headers)
+        names = {name for name, _ in pairs}
+        self._raw[:] = [pair for pair in self._raw if pair[0] not in names] + pairs
 
     def add_vary(self, *names: str) -> None:
         """Adds request fields to ``Vary``, each once; ``*`` swallows the others (RFC 9110 section 12.5.5)."""

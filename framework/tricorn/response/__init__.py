@@ -1,6 +1,25 @@
-"""Responses. Each kind lives in a module of its own; what most applications want is imported here."""
+"""Responses, and what handlers' values become. Each kind lives in a module of its own."""
 
 from tricorn.response.base import Background, HTMLResponse, PlainTextResponse, Response
+from tricorn.response.convert import convert
+from tricorn.response.file import FileResponse, content_disposition
+from tricorn.response.json import JSONResponse, encode_json
 from tricorn.response.redirect import RedirectResponse
+from tricorn.response.sse import EventSourceResponse, ServerSentEvent
+from tricorn.response.stream import StreamingResponse
 
-__all__ = ["Background", "HTMLResponse", "PlainTextResponse", "RedirectResponse", "Response"]
+__all__ = [
+    "Background",
+    "EventSourceResponse",
+    "FileResponse",
+    "HTMLResponse",
+    "JSONResponse",
+    "PlainTextResponse",
+    "RedirectResponse",
+    "Response",
+    "ServerSentEvent",
+    "StreamingResponse",
+    "content_disposition",
+    "convert",
+    "encode_json",
+]

@@ -1,0 +1,177 @@
+"""The application: routes, middleware, exception handlers and lifespan as one ASGI 3 callable.
+
+Rules of this module: it only puts together. From the outside in: errors middleware, the middleware of the list in its
+order, the expected exceptions, the router. The stack is built at the first call, so that everything may be registered
+in any order before; after it middleware can no longer be added. What a process may never need (the server, the WSGI
+adapter) is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from tricorn.expected import ExpectedExceptions
+from tricorn.lifespan import Lifespan
+from tricorn.request import MAX_BODY_BYTES, State
+from tricorn.response.convert import convert
+from tricorn.routing.registrar import Registrar
+from tricorn.routing.route import wrap
+from tricorn.routing.router import AnyRoute, Router, TrailingSlash
+from tricorn.types import ASGIApp, Encoder, ExceptionHandler, ExceptionHandlers, Middleware, Receive, Scope, Send
+from tricorn.url import URLPath
+
+if TYPE_CHECKING:
+    from tricorn.wsgi import WSGIAdapter
+
+P = ParamSpec("P")
+E = TypeVar("E", bound=ExceptionHandler)
+
+
+class App(Registrar):
+    """A web application.
+
+    Args:
+        routes: ``Route``, ``WebSocketRoute``, ``Mount`` and ``Host`` objects; the decorators add more.
+        middleware: Around everything, the first outermost: ``Middleware(factory, ...)``, or a factory alone.
+        exception_handlers: By status code or exception class: ``(request, exception)`` to whatever a handler may
+            return.
+        lifespan: Called with the application; an async context manager (or an async generator function) that is
+            entered at startup. What it yields, a mapping or ``None``, is ``request.state``.
+        debug: Shows exceptions to clients. Never in production.
+        max_body_bytes: Bytes that ``request.body()``, ``json()`` and ``form()`` take: 413 above.
+        trailing_slash: What a path gets that would match with a slash more or less at its end: ``redirect`` (308, or
+            307 for other methods than GET and HEAD), ``strict`` (404) or ``ignore`` (the same answer).
+        json_encoder: Makes JSON of what handlers return; ``tricorn.response.encode_json`` if not given.
+
+    Attributes:
+        state: Values for the whole application, by attribute.
+
+    Raises:
+        TypeError: A handler's signature is impossible.
+        ValueError: An argument is.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[AnyRoute] = (),
+        *,
+        middleware: Sequence[Middleware | Callable[[ASGIApp], ASGIApp]] = (),
+        exception_handlers: ExceptionHandlers | None = None,
+        lifespan: Lifespan | None = None,
+        debug: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        trailing_slash: TrailingSlash = "redirect",
+        json_encoder: Encoder | None = None,
+    ) -> None:
+        if max_body_bytes < 0:
+            raise ValueError(f"max_body_bytes {max_body_bytes} is negative")
+        self.debug = debug
+        self.max_body_bytes = max_body_bytes
+        self.trailing_slash: TrailingSlash = trailing_slash
+        self.json_encoder = json_encoder
+        self.state = State()
+        self.router = Router(routes, lifespan=lifespan, trailing_slash=trailing_slash)
+        self.router.attach(frozenset())
+        self._middleware = [_as_middleware(layer) for layer in middleware]
+        self._exception_handlers: dict[int | type[BaseException], ExceptionHandler] = dict(exception_handlers or {})
+        self._stack: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one ASGI connection: a request, a WebSocket, or the lifespan."""
+        scope["app"] = self
+        await (self._stack or self._build())(scope, receive, send)
+
+    def _build(self) -> ASGIApp:
+        from tricorn.middleware.errors import ErrorsMiddleware
+
+        handlers = self._exception_handlers
+        self._stack = ErrorsMiddleware(
+            wrap(ExpectedExceptions(self.router, handlers), self._middleware),
+            debug=self.debug,
+            handlers=handlers,
+            convert=convert,
+        )
+        return self._stack
+
+    @property
+    def routes(self) -> list[AnyRoute]:
+        """What was registered, in order."""
+        return self.router.routes
+
+    def add(self, route: AnyRoute) -> None:
+        """Adds a ``Route``, ``WebSocketRoute``, ``Mount`` or ``Host``.
+
+        Raises:
+            TypeError: Its handler's signature is impossible.
+            ValueError: A route with the same path and method is there already.
+        """
+        self.router.add(route)
+
+    def add_middleware(
+        self, factory: Callable[Concatenate[ASGIApp, P], ASGIApp], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Puts a middleware around those there are: the last one added is the outermost.
+
+        Raises:
+            RuntimeError: The application has begun to answer.
+        """
+        if self._stack is not None:
+            raise RuntimeError("middleware cannot be added once the application has begun to answer")
+        self._middleware.insert(0, Middleware(factory, *args, **kwargs))
+
+    def exception_handler(self, *keys: int | type[BaseException]) -> Callable[[E], E]:
+        """Makes the decorated ``(request, exception)`` function the handler for these statuses and classes."""
+        if not keys or not all(isinstance(key, (int, type)) for key in keys):
+            raise TypeError("exception_handler takes status codes and exception classes")
+
+        def register(handler: E) -> E:
+            self._exception_handlers.update(dict.fromkeys(keys, handler))
+            return handler
+
+        return register
+
+    def url_for(self, name: str, /, **params: object) -> URLPath:
+        """The path of a route, by name, below the application's root.
+
+        A route in a named mount is ``"mount:route"``. ``Request.url_for`` gives the whole URL.
+
+        Raises:
+            NoRoute: There is none that takes exactly these parameters.
+        """
+        return self.router.resolve(name, params)
+
+    @property
+    def wsgi(self) -> WSGIAdapter:
+        """The application as a PEP 3333 callable, always the same one."""
+        adapter: WSGIAdapter | None = self.__dict__.get("_wsgi")
+        if adapter is None:
+            from tricorn.wsgi import WSGIAdapter
+
+            adapter = self.__dict__["_wsgi"] = WSGIAdapter(self)
+        return adapter
+
+    def run(self, *, bind: str | Sequence[str] | None = None, **settings: Any) -> None:
+        """Serves the application in this process until a signal ends it.
+
+        Args:
+            bind: Where to listen: ``"127.0.0.1:8000"``, ``"[::1]:8000"``, ``"unix:PATH"``, ``"fd:N"``, or several.
+            settings: The other fields of ``tricorn_transports.config.Config``: ``http``, ``tls_cert``, ``limits`` ...
+
+        Raises:
+            ConfigError: A setting is wrong. It is a ``ValueError``.
+        """
+        from tricorn_transports.config import Bind, Config
+        from tricorn_transports.server import run
+
+        if bind is not None:
+            settings["bind"] = tuple(map(Bind.parse, (bind,) if isinstance(bind, str) else bind))
+        run(self, Config(**settings))
+
+
+def _as_middleware(layer: Middleware | Callable[[ASGIApp], ASGIApp]) -> Middleware:
+    if isinstance(layer, Middleware):
+        return layer
+    if not callable(layer):
+        raise TypeError(f"middleware {layer!r} is neither a Middleware nor a factory")
+    return Middleware(layer)

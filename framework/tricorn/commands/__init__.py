@@ -1,0 +1,1 @@
+"""Commands that need the framework, for ``tricorn`` the command (entry-point group ``tricorn.commands``)."""

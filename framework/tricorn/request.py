@@ -1,0 +1,357 @@
+"""The request as a handler sees it.
+
+Rules of this module: nothing is parsed before it is asked for, and nothing twice. Whatever a client can get wrong
+(Host, JSON, a form, too large a body) raises ``HTTPException`` with a sentence that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tricorn.concurrency import ForeignReceive, disconnect_register
+from tricorn.cookies import parse_cookies
+from tricorn.exceptions import ClientDisconnect, HTTPException
+from tricorn.headers import Headers
+from tricorn.types import Receive, Scope, Send
+from tricorn.url import URL, InvalidAuthority, QueryParams
+
+if TYPE_CHECKING:
+    from tricorn.app import App
+    from tricorn.forms import FormData
+
+#: Bytes that ``body()``, ``json()`` and ``form()`` take where the application sets no other limit.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+
+class State:
+    """Values by attribute, kept in a mapping: the lifespan's state and what middleware adds to it."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: MutableMapping[str, Any] | None = None) -> None:
+        object.__setattr__(self, "_values", {} if values is None else values)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"state has no {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._values[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self._values[name]
+        except KeyError:
+            raise AttributeError(f"state has no {name!r}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+
+class Connection:
+    """What an HTTP request and a WebSocket have in common.
+
+    Args:
+        scope: The ASGI scope. ``scope`` stays accessible for what has no property here.
+    """
+
+    _headers: Headers | None = None
+    _url: URL | None = None
+    _query: QueryParams | None = None
+    _cookies: dict[str, str] | None = None
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    @property
+    def headers(self) -> Headers:
+        """The fields."""
+        if self._headers is None:
+            self._headers = Headers(self.scope["headers"])
+        return self._headers
+
+    @property
+    def url(self) -> URL:
+        """The whole URL.
+
+        Raises:
+            HTTPException: 400, Host names no host.
+        """
+        if self._url is None:
+            try:
+                self._url = URL.from_scope(self.scope)
+            except InvalidAuthority as error:
+                raise HTTPException(400, f"Host: {error}") from error
+        return self._url
+
+    @property
+    def path(self) -> str:
+        """The decoded path, including what an outer mount has taken of it."""
+        return cast("str", self.scope["path"])
+
+    @property
+    def query(self) -> QueryParams:
+        """The query's fields, decoded."""
+        if self._query is None:
+            self._query = QueryParams.parse(self.scope.get("query_string", b"").decode("latin-1"))
+        return self._query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies, all ``Cookie`` lines taken together (HTTP/2 may split them, RFC 9113 section 8.2.3)."""
+        if self._cookies is None:
+            self._cookies = parse_cookies("; ".join(self.headers.getlist("cookie")))
+        return self._cookies
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The client's address and port, where the server knows them."""
+        client = self.scope.get("client")
+        return None if client is None else (client[0], client[1])
+
+    @property
+    def http_version(self) -> str:
+        """``"1.0"``, ``"1.1"``, ``"2"`` or ``"3"``."""
+        return cast("str", self.scope.get("http_version", "1.1"))
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        """The parameters of the route's path and of the mounts and hosts around it, converted."""
+        return cast("Mapping[str, Any]", self.scope.get("path_params", {}))
+
+    @property
+    def state(self) -> State:
+        """The lifespan's state, this request's own copy of it."""
+        return State(self.scope.setdefault("state", {}))
+
+    @property
+    def app(self) -> App:
+        """The application that the route belongs to."""
+        return cast("App", self.scope["app"])
+
+    @property
+    def session(self) -> MutableMapping[str, Any]:
+        """The session.
+
+        Raises:
+            RuntimeError: No session middleware is in use.
+        """
+        try:
+            return cast("MutableMapping[str, Any]", self.scope["session"])
+        except KeyError:
+            raise RuntimeError("request.session needs a session middleware in the app's middleware=[...]") from None
+
+    def url_for(self, name: str, /, **params: object) -> URL:
+        """The absolute URL of a route, by name, on this request's host.
+
+        Names are those of the outermost application; a route in a named mount is ``"mount:route"``.
+
+        Raises:
+            NoRoute: There is none that takes exactly these parameters.
+        """
+        app, root_path = self.scope.get("tricorn.outer") or (self.scope["app"], self.scope.get("root_path", ""))
+        path = cast("App", app).url_for(name, **params)
+        url = path.absolute(self.url)
+        return url.replace(path=root_path + url.path) if root_path else url
+
+
+class Request(Connection):
+    """One HTTP request.
+
+    Args:
+        scope: An ASGI ``http`` scope.
+        receive: The server's, or a middleware's around it.
+        send: Needed for ``push`` and ``hint`` only.
+    """
+
+    _body: bytes | None = None
+    _form: FormData | None = None
+    _consumed = False
+    _trailers: Headers | None = None
+    _gone: bool | None = None
+    #: Link values for the final response's head, from ``hint()``.
+    links: list[str] | None = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send | None = None) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+
+    @property
+    def method(self) -> str:
+        """The method. Methods are case-sensitive."""
+        return cast("str", self.scope["method"])
+
+    @property
+    def content_length(self) -> int | None:
+        """The body's length in bytes as announced, or ``None``."""
+        text = self.headers.get("content-length")
+        return int(text) if text is not None and text.isdecimal() else None
+
+    @property
+    def last_event_id(self) -> str | None:
+        """``Last-Event-ID``: the last event that a reconnecting ``EventSource`` has seen."""
+        return self.headers.get("last-event-id") or None
+
+    @property
+    def trailers(self) -> Headers | None:
+        """The fields after the body, once it has been read to its end (RFC 9110 section 6.5).
+
+        ``None`` before that, where none came, and on servers without ``tricorn.request_trailers``.
+        """
+        return self._trailers
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in parts, as they arrive, without a limit but the server's own.
+
+        Raises:
+            ClientDisconnect: The client went away before the body's end.
+            RuntimeError: The body was streamed before.
+        """
+        if self._body is not None:
+            if self._body:
+                yield self._body
+            return
+        if self._consumed:
+            raise RuntimeError("the request's body has been streamed already")
+        self._consumed = True
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._gone = True
+                raise ClientDisconnect
+            more = message.get("more_body", False)
+            trailers = message.get("trailers")
+            if trailers is not None:
+                self._trailers = Headers(trailers)
+            data = message.get("body", b"")
+            if data:
+                yield data
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            HTTPException: 413, it is longer than the application's ``max_body_bytes``.
+            ClientDisconnect: The client went away before the body's end.
+        """
+        if self._body is None:
+            self._body = b"".join([part async for part in self.limited_stream()])
+        return self._body
+
+    async def limited_stream(self, max_bytes: int | None = None) -> AsyncIterator[bytes]:
+        """``stream()`` that raises 413 over ``max_bytes`` (the application's ``max_body_bytes``).
+
+        A body that is announced to be too long is refused before any of it is asked for.
+        """
+        app = self.scope.get("app")
+        limit: int = max_bytes if max_bytes is not None else getattr(app, "max_body_bytes", MAX_BODY_BYTES)
+        announced = self.content_length
+        if announced is not None and announced > limit:
+            raise HTTPException(413, f"the body may have {limit} bytes, and {announced} are announced")
+        size = 0
+        async for part in self.stream():
+            size += len(part)
+            if size > limit:
+                raise HTTPException(413, f"the body may have {limit} bytes")
+            yield part
+
+    async def json(self) -> Any:
+        """The body as JSON (RFC 8259), whatever ``Content-Type`` says.
+
+        Raises:
+            HTTPException: 400 for what is not JSON, 413 for what is too long.
+        """
+        body = await self.body()
+        try:
+            return json.loads(body)
+        except UnicodeDecodeError as error:
+            raise HTTPException(400, f"the body is not JSON: byte {error.start} is not {error.encoding}") from error
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise HTTPException(400, f"the body is not JSON: {error.msg} at {where}") from error
+        except RecursionError as error:
+            raise HTTPException(400, "the body is not JSON that can be read: it is nested too deeply") from error
+        except ValueError as error:  # a number with too many digits
+            raise HTTPException(400, f"the body is not JSON that can be read: {error}") from error
+
+    async def form(
+        self, *, max_fields: int = 1000, max_files: int = 1000, max_field_bytes: int = 1024 * 1024
+    ) -> FormData:
+        """The body as a form: ``multipart/form-data`` or ``application/x-www-form-urlencoded``.
+
+        Files are spooled to disk and closed when the route is done.
+
+        Args:
+            max_fields: How many fields that are no files.
+            max_files: How many files.
+            max_field_bytes: Bytes of one field's value that is no file.
+
+        Raises:
+            HTTPException: 415 for another content type, 400 for a malformed form, 413 for what is too long.
+        """
+        if self._form is None:
+            from tricorn.forms import read_form
+
+            self._form = await read_form(
+                self, max_fields=max_fields, max_files=max_files, max_field_bytes=max_field_bytes
+            )
+        return self._form
+
+    async def is_disconnected(self) -> bool:
+        """Whether the client is known to be gone. Never waits."""
+        if self._gone is None:
+            register = disconnect_register(self.scope)
+            if register is not None:
+                self._gone = False
+                register(self._mark_gone)
+        if not self._gone and isinstance(self._receive, ForeignReceive):
+            self._gone = await self._receive.poll()
+        return bool(self._gone)
+
+    def _mark_gone(self) -> None:
+        self._gone = True
+
+    async def push(self, path: str) -> bool:
+        """Asks the server to push ``path`` to the client (HTTP/2). Returns whether the server offers that."""
+        from tricorn.hints import push
+
+        return await push(self.scope, self._require_send(), path)
+
+    async def hint(self, path: str, *, as_: str | None = None, rel: str = "preload") -> None:
+        """Tells the client early that it will need ``path``, in the best way that there is.
+
+        That is a push, else a 103 response, else a ``Link`` field in the final response; never two of them.
+
+        Args:
+            path: A URI reference; only one that begins with ``/`` can be pushed.
+            as_: What it is (``style``, ``script``, ``image``, ``font``), as ``Link`` says it.
+        """
+        from tricorn.hints import hint
+
+        link = await hint(self.scope, self._require_send(), path, as_=as_, rel=rel)
+        if link is not None:
+            self.links = [*(self.links or ()), link]
+
+    @property
+    def has_form(self) -> bool:
+        """Whether a form was read, and has to be closed."""
+        return self._form is not None
+
+    async def close(self) -> None:
+        """Closes the form's files. Routes do it."""
+        if self._form is not None:
+            await self._form.close()
+
+    def _require_send(self) -> Send:
+        if self._send is None:
+            raise RuntimeError("this Request was made without send")
+        return self._send
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"

@@ -1,0 +1,204 @@
+"""A route: a path template, its methods and the handler, as one ASGI application.
+
+Rules of this module: what can be decided when the route is made is decided then. A request that needs no cancel
+scope gets none: a handler without ``await`` cannot be interrupted, one in a thread cannot either, and methods that
+change something are finished unless the route asks otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Any
+
+from tricorn.concurrency import ForeignReceive, run_in_thread, until_disconnect
+from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute, WebSocketDisconnect
+from tricorn.request import Request
+from tricorn.response.base import PlainTextResponse, Response
+from tricorn.response.convert import convert
+from tricorn.routing.handler import HandlerPlan, Kind
+from tricorn.routing.pattern import PathPattern
+from tricorn.types import ASGIApp, Handler, Middleware, Receive, Scope, Send
+from tricorn.url import URLPath
+from tricorn.websocket import WebSocket
+from tricorn_transports.http.fields import is_token
+
+_NO_PARAMS: Mapping[str, Any] = {}
+
+
+def wrap(app: ASGIApp, middleware: Sequence[Middleware]) -> ASGIApp:
+    """``app`` inside its middleware; the first of the list is the outermost."""
+    for layer in reversed(middleware):
+        app = layer.wrap(app)
+    return app
+
+
+class BaseRoute:
+    """What HTTP and WebSocket routes share.
+
+    Attributes:
+        path: The template.
+        name: For ``url_for``; the handler's name unless another was given.
+        app: The route as an ASGI application, its middleware included.
+    """
+
+    def __init__(self, path: str, plan: HandlerPlan, name: str | None, middleware: Sequence[Middleware]) -> None:
+        self.path = path
+        self.plan = plan
+        self.handler = plan.handler
+        self.pattern = PathPattern(path, plan.optional | plan.parameters)
+        self.name = name if name is not None else plan.name
+        self.app: ASGIApp = wrap(self.handle, middleware)
+
+    def check(self, outer: frozenset[str]) -> None:
+        """Checks the handler's signature against the path and the parameters that come from around it.
+
+        Raises:
+            TypeError: A parameter comes from nowhere.
+        """
+        self.plan.require(outer | self.pattern.converters.keys(), self.path)
+
+    def url_for(self, name: str, params: Mapping[str, object]) -> URLPath | None:
+        """The path of this route if the name is its own and the parameters are exactly those that it takes."""
+        if name != self.name:
+            return None
+        if params.keys() != self.pattern.converters.keys():
+            raise NoRoute(f"{name!r} is {self.path}, which takes other parameters than {sorted(params)}")
+        return URLPath(self.pattern.build(params))
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+class Route(BaseRoute):
+    """Answers HTTP requests.
+
+    Args:
+        path: The template, as ``/items/{id:int}``.
+        handler: Its parameters are path parameters by name, and the request, by the name ``request`` or by an
+            annotation. A path parameter without a converter in the template takes that of its annotation.
+        methods: ``("GET",)`` if not given. GET brings HEAD with it, unless another route has that.
+        cancel_on_disconnect: Whether the handler is cancelled when the client goes away. ``None``: for GET and HEAD.
+            A plain ``def`` runs in a thread and cannot be cancelled.
+
+    Raises:
+        TypeError: The handler's signature is impossible.
+        ValueError: The template or a method is malformed.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        handler: Handler,
+        *,
+        methods: Iterable[str] | None = None,
+        name: str | None = None,
+        middleware: Sequence[Middleware] = (),
+        cancel_on_disconnect: bool | None = None,
+    ) -> None:
+        plan = HandlerPlan(handler, Request, ("request",))
+        super().__init__(path, plan, name, middleware)
+        if isinstance(methods, str):
+            raise TypeError(f"route {path}: methods is a list of methods, not the string {methods!r}")
+        self.methods = frozenset(("GET",) if methods is None else (method.upper() for method in methods))
+        if not self.methods or not all(map(is_token, self.methods)):
+            raise ValueError(f"route {path}: methods {sorted(self.methods)} are not all tokens")
+        self.cancel_on_disconnect = cancel_on_disconnect
+        cancellable = plan.kind is Kind.COROUTINE and plan.may_suspend and cancel_on_disconnect is not False
+        self._guarded = (self.methods | {"HEAD"} if cancel_on_disconnect else {"GET", "HEAD"}) if cancellable else ()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Calls the handler and sends what it returned."""
+        plan = self.plan
+        if "tricorn.disconnect" not in (scope.get("extensions") or _NO_PARAMS):
+            receive = ForeignReceive(scope, receive)
+        request = Request(scope, receive, send) if plan.wants_subject else None
+        params = scope.get("path_params") or _NO_PARAMS
+        response: Response | None = None
+        try:
+            if scope["method"] in self._guarded:
+
+                async def run() -> None:
+                    nonlocal response
+                    response = await self._response(request, params)
+                    await response.respond(scope, receive, send)
+
+                await until_disconnect(scope, receive, run)
+            else:
+                if plan.kind is Kind.COROUTINE:
+                    response = convert(await plan.call(request, params))  # type: ignore[misc]  # so says its kind
+                else:
+                    response = await self._response(request, params)
+                if request is not None and request.links is not None:
+                    _add_links(response, request.links)
+                await response.respond(scope, receive, send)
+        except ClientDisconnect:
+            pass  # the client left while its request was read or answered: nobody is to be told
+        finally:
+            if request is not None and request.has_form:
+                await request.close()
+        if response is not None and response.background is not None:
+            await response.run_background()
+
+    async def _response(self, request: Request | None, params: Mapping[str, Any]) -> Response:
+        plan = self.plan
+        if plan.kind is Kind.THREAD:
+            result = await run_in_thread(plan.call, request, params)
+            if isawaitable(result):  # a sync wrapper around an async function
+                result = await result
+        else:
+            result = plan.call(request, params)
+            if plan.kind is Kind.COROUTINE:
+                result = await result  # type: ignore[misc]  # so says its kind
+        response = convert(result)
+        if request is not None and request.links is not None:
+            _add_links(response, request.links)
+        return response
+
+    def __repr__(self) -> str:
+        return f"Route({self.path!r}, {self.plan.name}, methods={sorted(self.methods)})"
+
+
+def _add_links(response: Response, links: list[str]) -> None:
+    for link in links:
+        response.headers.add("link", link)
+
+
+class WebSocketRoute(BaseRoute):
+    """Answers WebSocket handshakes.
+
+    Args:
+        handler: An ``async def`` that takes path parameters by name and the WebSocket, by the name ``websocket``,
+            ``ws`` or ``socket`` or by an annotation. When it returns, the WebSocket is closed with 1000.
+
+    Raises:
+        TypeError: The handler is not a coroutine function or its signature is impossible.
+    """
+
+    def __init__(
+        self, path: str, handler: Handler, *, name: str | None = None, middleware: Sequence[Middleware] = ()
+    ) -> None:
+        plan = HandlerPlan(handler, WebSocket, ("websocket", "ws", "socket"))
+        if plan.kind is not Kind.COROUTINE:
+            raise TypeError(f"handler {plan.name}(): a WebSocket's handler must be async def")
+        super().__init__(path, plan, name, middleware)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the handler and closes what it left open."""
+        websocket = WebSocket(scope, receive, send)
+        try:
+            await self.plan.call(websocket, scope.get("path_params") or _NO_PARAMS)  # type: ignore[misc]  # see above
+        except WebSocketDisconnect:
+            return
+        except HTTPException as error:
+            if websocket.is_accepted:
+                raise
+            await websocket.deny(PlainTextResponse(str(error), error.status, error.headers))
+            return
+        except Exception:
+            await websocket.close_quietly(1011)
+            raise
+        await websocket.close_quietly(1000)
+
+    def __repr__(self) -> str:
+        return f"WebSocketRoute({self.path!r}, {self.plan.name})"
