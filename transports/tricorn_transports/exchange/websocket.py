@@ -14,7 +14,7 @@ from math import inf
 from time import perf_counter
 
 from tricorn_transports.abc import Message, Task, Waiter
-from tricorn_transports.errors import ClientDisconnected, LimitExceeded, LocalProtocolError
+from tricorn_transports.errors import ClientDisconnected, ConfigError, LimitExceeded, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
 from tricorn_transports.exchange.head import clean_fields, current_date, response_head
 from tricorn_transports.exchange.host import Host, log
@@ -173,6 +173,10 @@ class WebSocketExchange:
                 Frames.require()
             except HandshakeError as error:
                 self._refuse(error.status, error.headers, f"{error}\n".encode())
+                return
+            except ConfigError as error:
+                log.error("%s: %s", self._describe(), error)
+                self._refuse(501, [], b"501 Not Implemented\n")
                 return
             extensions = self._host.extensions()
             extensions = {"websocket.http.response": {}} | {k: v for k, v in extensions.items() if k == "tls"}

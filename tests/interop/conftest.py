@@ -1,0 +1,198 @@
+"""Real programs against real processes: launching servers, finding clients, waiting for ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from curl_cffi import CurlHttpVersion, requests
+
+ROOT = Path(__file__).parent.parent.parent
+APPS = Path(__file__).parent / "apps"
+
+#: What `.ci/run` installs: with CI set, its absence is a failure.
+INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl")
+
+
+def find_program(name: str) -> str:
+    """The program's path; skips the test where it is absent (fails in CI, if CI could have installed it)."""
+    path = shutil.which(name)
+    if path is None:
+        message = f"{name} is not installed"
+        if os.environ.get("CI") and name in INSTALLED_BY_CI:
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture
+def program() -> Callable[[str], str]:
+    return find_program
+
+
+def free_port() -> int:
+    """A port that is free for TCP and UDP now."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind(("127.0.0.1", 0))
+            port: int = tcp.getsockname()[1]
+            try:
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@dataclass
+class Process:
+    """A server in a process of its own."""
+
+    popen: subprocess.Popen[str]
+    port: int
+    log: Path
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise AssertionError(f"the server did not stop:\n{self.output()}") from None
+
+
+def wait_for_port(process: Process) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.popen.poll() is not None:
+            raise AssertionError(f"the server ended with {process.popen.returncode}:\n{process.output()}")
+        try:
+            socket.create_connection(("127.0.0.1", process.port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"nobody listens on {process.port}:\n{process.output()}")
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts ``command`` (``{port}`` replaced by a free one) with the apps importable; stopped with the test."""
+    processes: list[Process] = []
+
+    def start(command: list[str], **environment: str) -> Process:
+        port = free_port()
+        log = tmp_path / f"server-{len(processes)}.log"
+        path = os.pathsep.join([str(ROOT), str(APPS)])
+        with log.open("w") as stream:
+            popen = subprocess.Popen(
+                [part.format(port=port) for part in command],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **environment},
+            )
+        process = Process(popen, port, log)
+        processes.append(process)
+        wait_for_port(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.stop()
+
+
+@pytest.fixture
+def tricorn_run(launch: Callable[..., Process], certificate: Any) -> Callable[..., Process]:
+    """``tricorn run APP`` over all three protocols with the tests' certificate."""
+
+    def start(app: str, *flags: str) -> Process:
+        return launch(
+            [
+                *(sys.executable, "/tmp/smoke/fcli.py", "run", app, "--bind", "127.0.0.1:{port}"),
+                *("--tls-cert", certificate.cert, "--tls-key", certificate.key, *flags),
+            ]
+        )
+
+    return start
+
+
+@pytest.fixture
+def tour_command() -> list[str]:
+    """``tricorn run`` of the tour in clear, for ``launch``."""
+    return [sys.executable, "-m", "tricorn_transports", "run", "examples.tour:app", "--bind", "127.0.0.1:{port}"]
+
+
+@pytest.fixture(scope="session")
+def tour_checks() -> ModuleType:
+    """The checks that the tour passes everywhere (tests are imported by path, so they cannot import it)."""
+    spec = importlib.util.spec_from_file_location("tour_checks", Path(__file__).parent / "tour_checks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+VERSIONS = {"h1": CurlHttpVersion.V1_1, "h2": CurlHttpVersion.V2_0, "h3": CurlHttpVersion.V3ONLY}
+#: What libcurl says it spoke.
+SPOKEN = {"h1": (CurlHttpVersion.V1_1,), "h2": (CurlHttpVersion.V2_0,), "h3": (CurlHttpVersion.V3,)}
+
+
+class Client:
+    """libcurl (with ngtcp2 for HTTP/3), forced to one protocol: a client that nobody here wrote."""
+
+    def __init__(self, protocol: str, base: str, ca: str) -> None:
+        self.protocol = protocol
+        self.base = base
+        self.ca = ca
+        self._session: Any = requests.Session(http_version=VERSIONS[protocol], verify=ca, timeout=20)
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        response = self._session.request(method, self.base + path, **options)
+        assert response.http_version in SPOKEN[self.protocol], "another protocol was spoken than was asked for"
+        return response
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Any:
+        return self.request("POST", path, **options)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+@pytest.fixture
+def make_client(certificate: Any) -> Iterator[Callable[..., Client]]:
+    """``make_client("h3", port)``."""
+    clients: list[Client] = []
+
+    def make(protocol: str, port: int, scheme: str = "https") -> Client:
+        client = Client(protocol, f"{scheme}://localhost:{port}", certificate.ca)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
