@@ -114,6 +114,7 @@ class Exchange:
         self._error: Exception | None = None
         self._body_error: Exception | None = None
         self._violation: ASGIViolation | None = None
+        self._is_told = False
         self._body_begun = False
         self._substitute: bytes | None = None
         self.head = Head()
@@ -248,16 +249,15 @@ class Exchange:
             return None
 
     def _check(self) -> None:
-        """Raises what makes the exchange a failure for the test."""
-        if self._body_error is not None:
-            raise self._body_error
-        if self._violation is not None:
-            raise self._violation
-        if self._error is not None:
-            if self._raise:
-                raise self._error
-        elif self._finished.is_set() and not self._over.is_set() and not self._gone.happened:
-            raise ASGIViolation("the application returned before its response was complete")
+        """Raises, once, what makes the exchange a failure for the test."""
+        failure: Exception | None = self._body_error or self._violation
+        if failure is None and self._error is not None:
+            failure = self._error if self._raise else None
+        elif failure is None and self._finished.is_set() and not self._over.is_set():
+            failure = ASGIViolation("the application returned before its response was complete")
+        if failure is not None and not self._is_told:
+            self._is_told = True
+            raise failure
 
     async def finish(self, timeout: float | None) -> None:
         """Lets the application end, background work and all; closes the exchange.

@@ -81,6 +81,7 @@ class AsyncWebSocket:
         self._violation: ASGIViolation | None = None
         self._denial = Head()
         self._denial_body = b""
+        self._is_told = False
         self._accepted = False
         self._closed_by_app = False
         self.subprotocol: str | None = None
@@ -173,13 +174,15 @@ class AsyncWebSocket:
         raise WebSocketDenied(Response(self._denial, self._url, http_version, [], self._denial_body))
 
     def _check(self) -> None:
-        if self._violation is not None:
-            raise self._violation
-        if self._error is not None:
-            if self._raise:
-                raise self._error
-        elif self._checker.phase in (Phase.CONNECTING, Phase.DENYING) and not self._gone.happened:
-            raise ASGIViolation("the application returned without answering the WebSocket handshake")
+        """Raises, once, what makes the connection a failure for the test."""
+        failure: Exception | None = self._violation
+        if failure is None and self._error is not None:
+            failure = self._error if self._raise else None
+        elif failure is None and self._checker.phase in (Phase.CONNECTING, Phase.DENYING) and not self._gone.happened:
+            failure = ASGIViolation("the application returned without answering the WebSocket handshake")
+        if failure is not None and not self._is_told:
+            self._is_told = True
+            raise failure
 
     async def receive(self) -> str | bytes:
         """The next message, text or binary.

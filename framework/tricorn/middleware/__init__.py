@@ -1,0 +1,19 @@
+"""Pure ASGI middleware, each ``(app, **options)`` and each in a module of its own; none buffers a stream."""
+
+from __future__ import annotations
+
+from tricorn.middleware.cors import CORSMiddleware
+from tricorn.middleware.errors import ErrorsMiddleware
+from tricorn.middleware.hosts import HTTPSRedirectMiddleware, TrustedHostsMiddleware
+from tricorn.middleware.problem import problem
+from tricorn.middleware.sessions import Session, SessionMiddleware
+
+__all__ = [
+    "CORSMiddleware",
+    "ErrorsMiddleware",
+    "HTTPSRedirectMiddleware",
+    "Session",
+    "SessionMiddleware",
+    "TrustedHostsMiddleware",
+    "problem",
+]
