@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,6 +56,7 @@ class RunningServer:
     server: Server | None = None
     _ready: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _at_once: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def start(self) -> RunningServer:
@@ -65,9 +67,11 @@ class RunningServer:
             raise self.error
         return self
 
-    def stop(self, timeout: float = 30) -> None:
-        """Drains the server and waits for its end."""
+    def stop(self, timeout: float = 30, *, at_once: bool = False) -> None:
+        """Drains the server, or with ``at_once`` ends what runs, and waits for its end."""
         self._stop.set()
+        if at_once:
+            self._at_once.set()
         assert self._thread is not None
         self._thread.join(timeout)
         assert not self._thread.is_alive(), "the server did not stop"
@@ -94,9 +98,11 @@ class RunningServer:
         self.server = server = Server(self.app, self.config, runtime)
 
         async def watch() -> None:
-            while not self._stop.is_set():
-                await runtime.sleep(0.01)
-            server.stop()
+            # In the loop's own thread, because a server is no more thread-safe than its loop.
+            for asked in (self._stop, self._at_once):
+                while not asked.is_set():
+                    await runtime.sleep(0.01)
+                server.stop()
 
         task = runtime.spawn(watch)
         try:
@@ -109,9 +115,8 @@ class RunningServer:
         self._ready.set()
 
 
-@pytest.fixture
-def serve(certificate: Certificate) -> Iterator[Callable[..., RunningServer]]:
-    """Starts servers that end with the test: ``serve(app, runtime="trio", tls=True, limits=...)``."""
+@contextmanager
+def _serving(certificate: Certificate) -> Iterator[Callable[..., RunningServer]]:
     running: list[RunningServer] = []
 
     def start(app: Any, *, runtime: str = "asyncio", tls: bool = False, **settings: Any) -> RunningServer:
@@ -124,6 +129,18 @@ def serve(certificate: Certificate) -> Iterator[Callable[..., RunningServer]]:
 
     yield start
     for server in running:
-        if server.server is not None:
-            server.server.stop()  # a second one, below, makes it an immediate end
-        server.stop()
+        server.stop(at_once=True)
+
+
+@pytest.fixture
+def serve(certificate: Certificate) -> Iterator[Callable[..., RunningServer]]:
+    """Starts servers that end with the test: ``serve(app, runtime="trio", tls=True, limits=...)``."""
+    with _serving(certificate) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def serve_for_session(certificate: Certificate) -> Iterator[Callable[..., RunningServer]]:
+    """Like ``serve``, for servers that many tests share."""
+    with _serving(certificate) as start:
+        yield start
