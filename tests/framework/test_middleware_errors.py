@@ -85,8 +85,7 @@ class Odd(ValueError):
 
 
 class Teapot(HTTPException):
-    def __init__(self):
-        super().__init__(418)
+    pass
 
 
 def handler(text):
@@ -102,7 +101,8 @@ def handler(text):
         (Odd(), "odd"),
         (ValueError(), "value"),
         (UnicodeError(), "value"),
-        (Teapot(), "teapot"),
+        (Teapot(418), "by status"),
+        (Teapot(419), "teapot"),
         (HTTPException(418), "by status"),
         (HTTPException(404), "any http"),
         (ExceptionGroup("", [ValueError()]), "value"),

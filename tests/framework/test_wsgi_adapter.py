@@ -342,5 +342,8 @@ def test_under_gunicorn(worker, tmp_path):
         assert exchange(port, "POST", "/", iter([b"chunk", b"ed"])) == (200, b"/ chunked")
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        try:
+            process.wait(15)
+        finally:
+            process.kill()
     assert "application shut down" in (tmp_path / "log").read_text()

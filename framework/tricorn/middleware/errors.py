@@ -8,7 +8,7 @@ stream off. Nothing is buffered: the middleware only notes that the response has
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tricorn.concurrency import call
 from tricorn.exceptions import ClientDisconnect, HTTPException, WebSocketDisconnect
@@ -30,11 +30,11 @@ _CATCH_ALL = (Exception, BaseException)
 class ErrorsMiddleware:
     """Answers exceptions of the application, of HTTP requests and of WebSockets' handshakes.
 
-    An ``HTTPException`` is answered by the first of: the handler of its own class or of a base class below
-    ``HTTPException``, the handler of its status, the handler of ``HTTPException``, and a plain text or, for
-    clients that prefer JSON, a problem document (RFC 9457). Another exception is answered by the handler of its
-    class or of the nearest base class; if that is ``Exception``, or only a handler for 500 is there, the exception
-    is raised again afterwards, as it is without any. A group of one exception counts as that exception.
+    An ``HTTPException`` is answered by the handler of its status, or else of its class or the nearest base class
+    below ``Exception``, or else with plain text or, for clients that prefer JSON, a problem document (RFC 9457).
+    Another exception is answered by the handler of its class or of the nearest base class; if that is
+    ``Exception``, or only a handler for 500 is there, the exception is raised again afterwards, as it is without
+    any. A group of one exception counts as that exception.
 
     A WebSocket that is not open yet is refused with the response, an open one is closed with 1011.
 
@@ -59,11 +59,11 @@ class ErrorsMiddleware:
             return
         last_sent = ""
 
-        async def watched_send(message: Message) -> None:
+        def watched_send(message: Message) -> Awaitable[None]:  # no coroutine of its own: every message goes this way
             nonlocal last_sent
             if message["type"] not in _PRELUDE:
                 last_sent = message["type"]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, watched_send)
@@ -102,16 +102,13 @@ class ErrorsMiddleware:
 
     def _handler(self, error: Exception) -> tuple[ExceptionHandler | None, bool]:
         """The handler for an exception, and whether the exception is over with its answer."""
-        if isinstance(error, HTTPException):
-            for cls in type(error).__mro__:
-                if cls is HTTPException and error.status in self._by_status:
-                    return self._by_status[error.status], True
-                if cls in self._by_class and cls not in _CATCH_ALL:
-                    return self._by_class[cls], True
-            return None, True
+        if isinstance(error, HTTPException) and error.status in self._by_status:
+            return self._by_status[error.status], True
         for cls in type(error).__mro__:
             if cls in self._by_class and cls not in _CATCH_ALL:
                 return self._by_class[cls], True
+        if isinstance(error, HTTPException):
+            return None, True
         catch_all = (self._by_class[cls] for cls in _CATCH_ALL if cls in self._by_class)
         return next(catch_all, self._by_status.get(500)), False
 
