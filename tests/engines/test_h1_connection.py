@@ -254,6 +254,8 @@ def test_a_tunnel_carries_bytes_both_ways(h1, head, answer):
 def test_our_side_of_a_tunnel_closes_first(h1):
     h1.feed(UPGRADE)
     h1.engine.accept_tunnel(1, [])
+    with pytest.raises(LocalProtocolError):
+        h1.engine.accept_tunnel(1, [])
     h1.engine.send_data(1, b"bye", end=True)
     with pytest.raises(LocalProtocolError):
         h1.engine.send_data(1, b"more")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tricorn_transports.abc import Feature
-from tricorn_transports.errors import LimitExceeded
+from tricorn_transports.config import Limits
+from tricorn_transports.engines.h1_head import read_request
+from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import BodyReceived, PeerErred, RequestEnded, RequestStarted
 
 
@@ -218,3 +220,10 @@ def test_a_wrong_request_behind_a_right_one(h1, responses):
     assert isinstance(erred, PeerErred)
     h1.flush()
     assert [r.status for r in responses(h1.wire, [b"GET", b"GET"], close=True)] == [200, 400]
+
+
+@pytest.mark.parametrize("fields", [[], [(b"Host", b"a"), (b"host", b"a")]])
+def test_hosts_are_counted_for_parsers_that_do_not(fields):
+    """h11 refuses these by itself."""
+    with pytest.raises(RemoteProtocolError, match="Host"):
+        read_request(1, b"GET", b"/", b"1.1", fields, scheme=b"http", limits=Limits())
