@@ -436,3 +436,25 @@ def test_lines_of_a_stream():
 
     with open_client(app) as client, client.stream("GET", "/") as response:
         assert list(response.lines()) == ["a", "bc", "end"]
+
+
+def sends_path(path, *headers):
+    async def app(scope, receive, send):
+        assert "http.response.pathsend" in scope["extensions"]
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+        await send({"type": "http.response.pathsend", "path": str(path)})
+
+    return app
+
+
+def test_file_sent_by_its_path(tmp_path, backend):
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 100_000)
+    length = (b"content-length", b"100000")
+    with open_client(sends_path(file, length), backend=backend) as client:
+        assert client.get("/").body == b"x" * 100_000
+        assert client.head("/").body == b""
+    with open_client(sends_path(file, (b"content-length", b"7"))) as client, pytest.raises(ASGIViolation):
+        client.get("/")
+    with open_client(sends_path("relative")) as client, pytest.raises(ASGIViolation, match="absolute"):
+        client.get("/")

@@ -22,6 +22,9 @@ from tricorn.testing.messages import ASGIViolation, HttpChecker, Phase, RawHeade
 from tricorn.types import ASGIApp, Message, Scope
 from tricorn_transports.errors import ClientDisconnected
 
+#: Bytes of a file that is sent by its path, in one part.
+_FILE_PART = 65_536
+
 
 class IncompleteResponse(Exception):
     """The response broke off before its end, as a client sees a reset stream."""
@@ -182,13 +185,16 @@ class Exchange:
         return message
 
     async def _send(self, message: Message) -> None:
-        if self._gone.happened:
-            raise ClientDisconnected("the client has gone away")
         try:
-            self._checker.check(message)
+            await self._take(message)
         except ASGIViolation as violation:
             self._violation = self._violation or violation
             raise
+
+    async def _take(self, message: Message) -> None:
+        if self._gone.happened:
+            raise ClientDisconnected("the client has gone away")
+        self._checker.check(message)
         kind, head = message["type"], self.head
         if kind == "http.response.start":
             head.status = message["status"]
@@ -199,17 +205,32 @@ class Exchange:
             head.pushes.append((message["path"], [(name, value) for name, value in message.get("headers", ())]))
         elif kind == "http.response.trailers":
             head.trailers += [(name, value) for name, value in message.get("headers", ())]
+        elif kind == "http.response.pathsend":
+            await self._send_file(message["path"])
         else:
-            self._body_begun = True
-            self._answered.set()
-            if (body := message.get("body", b"")) and not self._is_head:
-                try:
-                    await self._send_part.send(body)
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    raise ClientDisconnected("the client has gone away") from None
+            await self._hand_over(message.get("body", b""))
         if self._checker.phase is Phase.DONE:
             self._send_part.close()
             self._over.set()
+
+    async def _send_file(self, path: str) -> None:
+        """``http.response.pathsend``: the file's content in parts, as a server sends it."""
+        async with await anyio.open_file(path, "rb") as file:
+            while part := await file.read(_FILE_PART):
+                self._checker.count(len(part), last=False)
+                await self._hand_over(part)
+        await self._hand_over(b"")
+        self._checker.count(0, last=True)
+
+    async def _hand_over(self, part: bytes) -> None:
+        """Lets the client have a part of the body, and waits until it took it."""
+        self._body_begun = True
+        self._answered.set()
+        if part and not self._is_head:
+            try:
+                await self._send_part.send(part)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                raise ClientDisconnected("the client has gone away") from None
 
     # ------------------------------------------------------------------------------------- the client's side
 

@@ -7,6 +7,7 @@ waiting; a checker is told of each message before anything is done with it.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import TypeAlias
@@ -40,7 +41,11 @@ _HTTP: Mapping[Phase, Mapping[str, str | None]] = {
         "http.response.early_hint": "http.response.early_hint",
         "http.response.push": "http.response.push",
     },
-    Phase.BODY: {"http.response.body": None, "http.response.push": "http.response.push"},
+    Phase.BODY: {
+        "http.response.body": None,
+        "http.response.pathsend": "http.response.pathsend",
+        "http.response.push": "http.response.push",
+    },
     Phase.TRAILERS: {"http.response.trailers": "http.response.trailers"},
     Phase.DONE: {},
 }
@@ -148,6 +153,10 @@ class HttpChecker(_Checker):
             if not str(path).startswith("/"):
                 raise ASGIViolation(f"{kind}: the path {path!r} must begin with '/'")
             raw_headers(message.get("headers", ()), kind)
+        elif kind == "http.response.pathsend":
+            path = _field(message, "path", str, None)
+            if not os.path.isabs(str(path)) or self._sent:
+                raise ASGIViolation(f"{kind}: the whole body must come from an absolute path, not {path!r}")
         else:
             for link in message.get("links", ()):
                 if not isinstance(link, bytes) or not is_safe_value(link):
@@ -174,8 +183,15 @@ class HttpChecker(_Checker):
         assert isinstance(body, bytes)
         if body and self._status in (204, 304):
             raise ASGIViolation(f"http.response.body: a response with status {self._status} has no body")
-        self._sent += len(body)
-        last = not _field(message, "more_body", bool, False)
+        self.count(len(body), last=not _field(message, "more_body", bool, False))
+
+    def count(self, length: int, *, last: bool) -> None:
+        """Takes a part of the body into account, one of a file that is sent by its path too.
+
+        Raises:
+            ASGIViolation: The body is not as long as ``Content-Length`` says.
+        """
+        self._sent += length
         if last:
             self.phase = Phase.TRAILERS if self._trailers else Phase.DONE
         if self._declared is None or self._method == "HEAD" or self._status == 304:

@@ -18,17 +18,14 @@ HeaderInput: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 #: What may stand in a path or query as it is (RFC 3986 section 3.3 and 3.4), and the escape's own sign.
 _SAFE = "/:@!$&'()*+,;=~-._%"
 
+_EVERY_VERSION = ("http.response.pathsend", "tricorn.request_trailers")
+
 #: What the server of this project offers with each version; a message of another extension is a violation.
 HTTP_EXTENSIONS: Mapping[str, tuple[str, ...]] = {
-    "1.0": (),
-    "1.1": ("http.response.early_hint", "http.response.trailers", "tricorn.request_trailers"),
-    "2": (
-        "http.response.push",
-        "http.response.early_hint",
-        "http.response.trailers",
-        "tricorn.request_trailers",
-    ),
-    "3": ("http.response.early_hint", "http.response.trailers", "tricorn.request_trailers"),
+    "1.0": _EVERY_VERSION,
+    "1.1": (*_EVERY_VERSION, "http.response.early_hint", "http.response.trailers"),
+    "2": (*_EVERY_VERSION, "http.response.early_hint", "http.response.trailers", "http.response.push"),
+    "3": (*_EVERY_VERSION, "http.response.early_hint", "http.response.trailers"),
 }
 
 

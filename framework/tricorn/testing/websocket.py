@@ -16,7 +16,7 @@ from anyio.from_thread import BlockingPortal
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tricorn.headers import Headers
-from tricorn.testing.exchange import Disconnect, Head, says_disconnected, time_limit
+from tricorn.testing.exchange import Head, says_disconnected, time_limit
 from tricorn.testing.messages import ASGIViolation, Phase, WebSocketChecker
 from tricorn.testing.response import Response
 from tricorn.types import ASGIApp, Message, Scope
@@ -67,8 +67,7 @@ class AsyncWebSocket:
         self._timeout = timeout
         self._raise = raise_app_exceptions
         self._checker = WebSocketChecker(scope["subprotocols"], scope["extensions"])
-        self._gone = Disconnect()
-        scope["extensions"]["tricorn.disconnect"] = {"register": self._gone.register}
+        self._is_gone = False
         self._to_app: deque[Message] = deque([{"type": "websocket.connect"}])
         self._wake_app = anyio.Event()
         self._give: MemoryObjectSendStream[Message]
@@ -117,7 +116,7 @@ class AsyncWebSocket:
         self._wake_app.set()
 
     async def _send(self, message: Message) -> None:
-        if self._gone.happened:
+        if self._is_gone:
             raise ClientDisconnected("the client has gone away")
         try:
             self._checker.check(message)
@@ -178,7 +177,7 @@ class AsyncWebSocket:
         failure: Exception | None = self._violation
         if failure is None and self._error is not None:
             failure = self._error if self._raise else None
-        elif failure is None and self._checker.phase in (Phase.CONNECTING, Phase.DENYING) and not self._gone.happened:
+        elif failure is None and self._checker.phase in (Phase.CONNECTING, Phase.DENYING) and not self._is_gone:
             failure = ASGIViolation("the application returned without answering the WebSocket handshake")
         if failure is not None and not self._is_told:
             self._is_told = True
@@ -251,7 +250,7 @@ class AsyncWebSocket:
             self.close_code, self.close_reason = code, reason
             self._tell_app({"type": "websocket.disconnect", "code": code, "reason": reason})
         if not self._closed_by_app:
-            self._gone.fire()
+            self._is_gone = True
         self._take.close()
 
     async def finish(self) -> None:
