@@ -34,7 +34,9 @@ class H2Client(Client):
                 header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
             )
         )
-        self.h2.local_settings[h2.settings.SettingCodes.ENABLE_PUSH] = int(push)
+        self.h2.local_settings = h2.settings.Settings(
+            client=True, initial_values={h2.settings.SettingCodes.ENABLE_PUSH: int(push)}
+        )
         self.h2.initiate_connection()
         self.h2.increment_flow_control_window(1 << 20)
         self.flush()
