@@ -164,6 +164,9 @@ class HttpEngine(Protocol):
     def handle_deadline(self, now: float) -> list[Event]:
         """Does what is due at ``now``."""
 
+    def is_idle(self) -> bool:
+        """True while no request is under way and nothing of a response waits for the peer."""
+
     def is_closed(self) -> bool:
         """True once nothing more will be read, and nothing sent but what ``data_to_send`` still holds."""
 

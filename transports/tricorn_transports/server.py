@@ -33,6 +33,8 @@ __all__ = ["Server", "StartupFailed", "run"]
 
 # How often a drain looks whether everything has ended. Nobody waits for the exact moment.
 _DRAIN_POLL = 0.05
+# How long an idle connection may take to answer a goodbye, in seconds, before it is closed without.
+_GOODBYE_TIME = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,22 +194,32 @@ class Server:
             connection.begin_shutdown()
         for udp in self._udp:
             udp.begin_shutdown()
-        end = runtime.now() + self._config.timeouts.drain_timeout
-        while self._is_busy() and self._stop_asked < 2 and runtime.now() < end:
+        begun = runtime.now()
+        while self._is_busy() and self._stop_asked < 2:
+            waited = runtime.now() - begun
+            if waited >= self._config.timeouts.drain_timeout:
+                break
+            if waited >= _GOODBYE_TIME and not worker.running:
+                # Some clients read nothing while they have nothing to ask: they would never hear the goodbye.
+                self._terminate(lambda connection: connection.is_idle())
             await runtime.sleep(_DRAIN_POLL)
         if worker.running:
             log.warning("%d requests were cut off (drain_timeout)", len(worker.running))
-        for connection in list(self._connections):
-            connection.terminate(AbortReason.CANCELLED)
-        for udp in self._udp:
-            udp.terminate(AbortReason.CANCELLED)
+        self._terminate(lambda connection: True)
         for exchange in list(worker.running):
             if exchange.task is not None:
                 exchange.task.cancel()
         await runtime.sleep(0)
 
+    def _all_connections(self) -> list[Connection]:
+        return [*self._connections, *(connection for udp in self._udp for connection in udp.connections.values())]
+
+    def _terminate(self, wanted: Callable[[Connection], bool]) -> None:
+        for connection in filter(wanted, self._all_connections()):
+            connection.terminate(AbortReason.NO_ERROR)
+
     def _is_busy(self) -> bool:
-        return bool(self._connections or self._worker.running or any(udp.connections for udp in self._udp))
+        return bool(self._worker.running or self._all_connections())
 
 
 def choose_runtime(config: Config) -> str:

@@ -211,6 +211,10 @@ class Connection:
             when = min(when, exchange.deadline)
         return when
 
+    def is_idle(self) -> bool:
+        """Nothing runs here, and nothing that was said still has to leave."""
+        return not self._exchanges and (self._engine is None or self._engine.is_idle())
+
     def begin_shutdown(self) -> None:
         """Finishes what runs, takes nothing new, then closes."""
         if self._engine is not None:

@@ -335,6 +335,9 @@ class TcpConnection(Connection):
             self._transport.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self._transport.close()
 
+    def is_idle(self) -> bool:
+        return super().is_idle() and (self._transport is None or not self._transport.get_write_buffer_size())
+
     def terminate(self, reason: AbortReason) -> None:
         super().terminate(reason)
         if self._transport is not None:

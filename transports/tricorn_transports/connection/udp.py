@@ -14,7 +14,7 @@ from typing import Any
 
 from tricorn_transports.abc import DatagramEndpoint, DatagramEngine, Path
 from tricorn_transports.connection.base import Alarm, Connection
-from tricorn_transports.events import AbortReason, Event
+from tricorn_transports.events import Event
 from tricorn_transports.exchange.host import Worker
 
 _MAX_DATAGRAM = 65_535
@@ -171,8 +171,3 @@ class UdpSocket:
         self._endpoint.begin_shutdown()
         for connection in list(self.connections.values()):
             connection.begin_shutdown()
-
-    def terminate(self, reason: AbortReason) -> None:
-        """Ends every connection now."""
-        for connection in list(self.connections.values()):
-            connection.terminate(reason)

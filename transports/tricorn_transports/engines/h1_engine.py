@@ -449,6 +449,10 @@ class Http1Engine:
         self._deadline = None
         self._rearm = 0.0
 
+    def is_idle(self) -> bool:
+        """True between requests."""
+        return self._current == 0 or self._state is _CLOSED
+
     def is_closed(self) -> bool:
         """True once nothing more is read; what is queued may still have to leave."""
         return self._state is _CLOSED

@@ -151,6 +151,9 @@ class H2Engine(H2Output):
 
     # ---------------------------------------------------------------------------------------------- the connection
 
+    def is_idle(self) -> bool:
+        return not self._streams
+
     def is_closed(self) -> bool:
         return self._closed
 
@@ -259,8 +262,8 @@ class H2Engine(H2Output):
                 break
             data = b""
         if self._unparsed > 2 * _MAX_INBOUND_FRAME + self._limits.max_head_bytes and not self._closed:
-            # Only a header block in many frames gets here: no other frame is as long.
-            endless = LimitExceeded("a header block has no end", limit="max_head_bytes")
+            # A header block in many frames, or one frame that is far too long: h2 holds either until it is whole.
+            endless = LimitExceeded("a header block or a frame has no end", limit="max_head_bytes")
             self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, endless)
         return events
 
@@ -421,7 +424,9 @@ class H2Engine(H2Output):
     def _on_error(self, error: H2ProtocolError, events: list[Event]) -> None:
         """h2 has ended its connection and written a GOAWAY; where only a stream erred, both are taken back."""
         connection = self._connection
-        self._out.append(connection.data_to_send()[: -wire.GOAWAY_LENGTH])
+        written = connection.data_to_send()
+        if len(written) > wire.GOAWAY_LENGTH:
+            self._out.append(written[: -wire.GOAWAY_LENGTH])
         frame = connection.incoming_buffer.current
         # A malformed head or body (RFC 9113 section 8.1.1) comes as one of these, and with no cause; what the state
         # machines or HPACK refuse has one.

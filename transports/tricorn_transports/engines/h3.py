@@ -148,6 +148,9 @@ class H3Engine:
             "cipher_suite": self._quic.cipher_suite,
         }
 
+    def is_idle(self) -> bool:
+        return not self._streams
+
     def is_closed(self) -> bool:
         return self._closed or self._quic.is_silent
 

@@ -276,7 +276,7 @@ class WebSocketExchange:
         text, data = message.get("text"), message.get("bytes")
         if (text is None) == (data is None):
             raise LocalProtocolError("websocket.send wants either text or bytes")
-        self._frames.send(text if text is not None else data)
+        self._frames.send(data if text is None else text)  # type: ignore[arg-type]  # one of them is there
         self._send_frames()
         await self._wait_for_room()
 
