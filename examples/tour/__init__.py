@@ -7,4 +7,7 @@ Run it from the repository's root::
 
 from examples.tour.app import app
 
-__all__ = ["app"]
+#: The same application for WSGI servers: ``gunicorn --threads 4 examples.tour:wsgi``.
+wsgi = app.wsgi
+
+__all__ = ["app", "wsgi"]

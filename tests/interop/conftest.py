@@ -129,7 +129,7 @@ def tricorn_run(launch: Callable[..., Process], certificate: Any) -> Callable[..
     def start(app: str, *flags: str) -> Process:
         return launch(
             [
-                *(sys.executable, "/tmp/smoke/fcli.py", "run", app, "--bind", "127.0.0.1:{port}"),
+                *(sys.executable, "-m", "tricorn_transports", "run", app, "--bind", "127.0.0.1:{port}"),
                 *("--tls-cert", certificate.cert, "--tls-key", certificate.key, *flags),
             ]
         )

@@ -19,7 +19,7 @@ ASGI_SERVERS = {
     "tricorn": [*PYTHON, "tricorn_transports", "run", "examples.tour:app", "--bind", BIND],
 }
 WSGI_SERVERS = {
-    "gunicorn": [*PYTHON, "gunicorn", "examples.tour:app.wsgi", "--bind", BIND, "--threads", "4"],
+    "gunicorn": [*PYTHON, "gunicorn", "examples.tour:wsgi", "--bind", BIND, "--threads", "4"],
 }
 
 
