@@ -21,7 +21,7 @@ from statistics import median
 
 from idle import open_idle
 from loads import CONNECTIONS, STREAMS, run_load
-from processes import (  # fmt: skip
+from processes import (
     PROTOCOLS,
     Certificate,
     Contender,
@@ -32,6 +32,7 @@ from processes import (  # fmt: skip
     make_certificate,
     split_cores,
 )
+from report import print_table
 
 CONTENDERS = (
     Contender("tricorn", "uvloop"),
@@ -186,15 +187,6 @@ def reference(cells: list[Cell], kind: str, loop: str) -> Cell | None:
 
 def _times(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def print_table(title: str, head: list[str], rows: list[list[str]]) -> None:
-    """Plain text; the first column is flush left, the others right."""
-    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
-    print(f"\n{title}\n")
-    for row in [head, ["-" * width for width in widths], *rows]:
-        cells = [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
-        print("  " + "  ".join(cells).rstrip())
 
 
 def print_throughput(cells: list[Cell]) -> None:
