@@ -92,6 +92,19 @@ def test_a_stream_that_ends_unread_gives_the_connections_window_back(ending: str
         link.pump()
 
 
+def test_credit_goes_back_once() -> None:
+    link = connect(Limits(), {SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    number = upload(link, b"x" * 20_000)
+    link.answer(number)  # its body waits for a window, so the stream stays after the release
+    for _ in range(100):
+        link.engine.consumed(number, 20_000)
+    link.pump()
+    assert link.peer.connection.outbound_flow_control_window <= 1_048_576
+    link.peer.reset(number)
+    link.pump()
+    assert not link.engine.is_closed()
+
+
 def test_padding_alone_is_given_back_at_once() -> None:
     link = connect(SMALL)
     number = link.peer.request(b"POST", b"/", end=False)

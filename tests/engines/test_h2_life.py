@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tricorn_transports.config import Limits
 from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h2 import H2Engine
-from tricorn_transports.events import AbortReason, PeerErred, RequestStarted, StreamAborted
+from tricorn_transports.events import AbortReason, BodyReceived, PeerErred, RequestEnded, RequestStarted, StreamAborted
 from tricorn_transports.testing import H2Peer, Kit, Link
 
 ENHANCE_YOUR_CALM = 0xB
@@ -148,3 +151,32 @@ def test_a_budget_fills_again() -> None:
     budget = Budget(2, 1.0, 0.0)
     assert [budget.spend(0.0), budget.spend(0.0), budget.spend(0.0)] == [True, True, False]
     assert [budget.spend(10.0), budget.spend(10.0), budget.spend(10.0)] == [True, True, False]
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream_id.to_bytes(4, "big") + payload
+
+
+NUMBERS = st.integers(0, 2**32 - 1).map(lambda number: number.to_bytes(4, "big"))
+HEADS = st.sampled_from(
+    [b"\x82\x84\x86\x41\x01a", b"\x83\x84\x86\x41\x01a", b"\x40\x01t\x01v", b"\x88", b"\x48\x03100", b"\x82", b"\xff"]
+)
+PAYLOADS = st.binary(max_size=12) | NUMBERS | HEADS | HEADS.map(lambda head: bytes(5) + head)
+STREAMS = st.sampled_from([0, 1, 1, 3, 3, 5, 2])
+FRAMES = st.builds(frame, st.integers(0, 17), st.sampled_from([0, 1, 4, 5, 8, 0x25, 0x2C, 255]), STREAMS, PAYLOADS)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(FRAMES | st.builds(frame, st.just(1), st.sampled_from([4, 5]), STREAMS, HEADS), max_size=12))
+def test_no_frames_raise_and_a_stream_tells_its_life_in_order(sent: list[bytes]) -> None:
+    link = connect()
+    for each in sent:
+        link.feed(each)
+        link.engine.data_to_send(link.now)
+    begun: set[int] = set()
+    for event in link.events:
+        if isinstance(event, RequestStarted):
+            assert event.stream_id not in begun
+            begun.add(event.stream_id)
+        elif isinstance(event, BodyReceived | RequestEnded | StreamAborted):
+            assert event.stream_id in begun

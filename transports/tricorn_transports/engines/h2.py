@@ -432,7 +432,8 @@ class H2Engine(H2Output):
         # machines or HPACK refuse has one.
         is_malformed = type(error) in (H2ProtocolError, InvalidBodyLengthError) and error.__cause__ is None
         is_of_stream = frame is not None and frame.type in (wire.DATA, wire.HEADERS)
-        if is_malformed and is_of_stream and frame.stream_id in connection.streams:
+        stream = connection.streams.get(frame.stream_id) if is_of_stream else None
+        if is_malformed and stream is not None and stream.open:
             connection.state_machine.state = ConnectionState.SERVER_OPEN
             self._break(frame.stream_id, str(error), events)
             if frame.type == wire.DATA and not self._closed:

@@ -194,7 +194,7 @@ class H2Output:
 
     def consumed(self, stream_id: int, credit: int) -> None:
         stream = self._streams.get(stream_id)
-        if stream is not None and credit:
+        if stream is not None and (credit := min(credit, stream.unread)):  # release() has given it all back
             stream.unread -= credit
             self._library.acknowledge_received_data(credit, stream_id)
 
