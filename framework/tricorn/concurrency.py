@@ -15,6 +15,7 @@ from inspect import isawaitable
 from typing import ParamSpec, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from tricorn.types import Message, Receive, Scope
@@ -25,6 +26,7 @@ T = TypeVar("T")
 Register = Callable[[Callable[[], object]], object]
 
 _END = object()
+_POLL_TURNS = 4
 
 
 async def run_in_thread(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -132,14 +134,20 @@ class ForeignReceive:
             self._wake()
 
     async def poll(self) -> bool:
-        """Whether the client has gone, as far as can be known without waiting."""
+        """Whether the client has gone, as far as can be known in a few turns of the event loop."""
         if self.body_read and not self._listening and not self.disconnected and not self._kept:
-            with anyio.CancelScope() as scope:
-                scope.cancel()
+
+            async def look() -> None:
                 message = await self._receive()
                 self._note(message)
                 if not self.disconnected:
                     self._kept.append(message)
+
+            async def lose_patience() -> None:
+                for _ in range(_POLL_TURNS):  # a scope cancelled from the start would stop a receive() that has its
+                    await anyio.lowlevel.checkpoint()  # answer ready but passes a checkpoint first
+
+            await run_beside(lose_patience, look)
         return self.disconnected
 
     def _note(self, message: Message) -> None:

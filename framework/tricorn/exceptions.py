@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+#: RFC 9110's names, which ``http.HTTPStatus`` has from Python 3.13 on.
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
 
 def status_phrase(status: int) -> str:
     """The reason phrase of a status code, or ``""`` for one that is not registered."""
     try:
-        return HTTPStatus(status).phrase
+        return _PHRASES.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return ""
 

@@ -66,12 +66,12 @@ class ExpectedExceptions:
             await response(scope, receive, send)
 
     def _find(self, error: Exception) -> ExceptionHandler | None:
-        """The handler for the status, else for the nearest class."""
-        if isinstance(error, HTTPException) and error.status in self.handlers:
-            return self.handlers[error.status]
+        """The handler of the nearest class; that of an HTTPException's status comes just before HTTPException's own."""
         for kind in type(error).__mro__:
             if kind is Exception:
                 return None
+            if kind is HTTPException and isinstance(error, HTTPException) and error.status in self.handlers:
+                return self.handlers[error.status]
             if kind in self.handlers:
                 return self.handlers[kind]
         return None

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from inspect import isasyncgenfunction
 from typing import Any, TypeAlias, cast
 
+from tricorn.lifespan_client import LifespanFailed
 from tricorn.types import Receive, Send
 
 logger = logging.getLogger("tricorn")
@@ -59,7 +60,10 @@ async def answer_lifespan(context: AbstractAsyncContextManager[object], receive:
             phase = "shutdown"
             await receive()
     except Exception as error:
-        logger.exception("the application's %s failed", phase)
-        await send({"type": f"lifespan.{phase}.failed", "message": f"{type(error).__name__}: {error}"})
+        # That of a mounted application has been logged where it happened, or has its cause.
+        told = isinstance(error, LifespanFailed)
+        message = str(error) if told else f"{type(error).__name__}: {error}"
+        logger.error("the application's %s failed", phase, exc_info=not told or error.__cause__ is not None)
+        await send({"type": f"lifespan.{phase}.failed", "message": message})
         return
     await send({"type": "lifespan.shutdown.complete"})

@@ -304,7 +304,7 @@ class Request(Connection):
         return self._form
 
     async def is_disconnected(self) -> bool:
-        """Whether the client is known to be gone. Never waits."""
+        """Whether the client is known to be gone. Waits for a few turns of the event loop at most."""
         if self._gone is None:
             register = disconnect_register(self.scope)
             if register is not None:

@@ -163,10 +163,14 @@ class Response:
         """
         body = self.body
         headers = self._raw.copy()  # middleware may change the list of the message, and a response may be sent twice
-        if has_no_content(self.status):
+        if self.status < 200 or self.status == 204:
             body = b""
-        elif not any(name == b"content-length" for name, _ in headers):
-            headers.append((b"content-length", b"%d" % len(body)))
+        else:
+            for name, _ in headers:
+                if name == b"content-length":  # of a HEAD or a 304, whose body is elsewhere
+                    break
+            else:
+                headers.append((b"content-length", b"%d" % len(body)))
         if scope.get("method") == "HEAD":
             body = b""
         try:

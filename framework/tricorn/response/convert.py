@@ -33,7 +33,7 @@ def _none(value: None) -> Response:
 
 
 def _tuple(value: tuple[object, ...]) -> Response:
-    body, *rest = value
+    body, *rest = value or (None,)
     status = rest.pop(0) if rest and isinstance(rest[0], int) else None
     headers = rest.pop(0) if rest and isinstance(rest[0], (Mapping, list)) else None
     if rest or (status is None and headers is None):

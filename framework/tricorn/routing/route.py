@@ -12,9 +12,9 @@ from inspect import isawaitable
 from typing import Any
 
 from tricorn.concurrency import ForeignReceive, run_in_thread, until_disconnect
-from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute, WebSocketDisconnect
+from tricorn.exceptions import ClientDisconnect, NoRoute, WebSocketDisconnect
 from tricorn.request import Request
-from tricorn.response.base import PlainTextResponse, Response
+from tricorn.response.base import Response
 from tricorn.response.convert import convert
 from tricorn.routing.handler import HandlerPlan, Kind
 from tricorn.routing.pattern import PathPattern
@@ -169,7 +169,8 @@ class WebSocketRoute(BaseRoute):
 
     Args:
         handler: An ``async def`` that takes path parameters by name and the WebSocket, by the name ``websocket``,
-            ``ws`` or ``socket`` or by an annotation. When it returns, the WebSocket is closed with 1000.
+            ``ws`` or ``socket`` or by an annotation. When it returns, the WebSocket is closed with 1000; what it
+            raises is answered by the application (a refusal before ``accept``, close code 1011 after it).
 
     Raises:
         TypeError: The handler is not a coroutine function or its signature is impossible.
@@ -190,14 +191,6 @@ class WebSocketRoute(BaseRoute):
             await self.plan.call(websocket, scope.get("path_params") or _NO_PARAMS)  # type: ignore[misc]  # see above
         except WebSocketDisconnect:
             return
-        except HTTPException as error:
-            if websocket.is_accepted:
-                raise
-            await websocket.deny(PlainTextResponse(str(error), error.status, error.headers))
-            return
-        except Exception:
-            await websocket.close_quietly(1011)
-            raise
         await websocket.close_quietly(1000)
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from tricorn.exceptions import HTTPException, NoRoute
 from tricorn.lifespan import Lifespan, add_state, answer_lifespan, as_context
 from tricorn.lifespan_client import run_lifespan
-from tricorn.response.base import PlainTextResponse, Response
+from tricorn.response.base import Response
 from tricorn.response.redirect import RedirectResponse
 from tricorn.routing.mount import Host, Mount, Routed
 from tricorn.routing.pattern import PathPattern, is_below, text_form
@@ -23,7 +23,6 @@ from tricorn.routing.registrar import Registrar
 from tricorn.routing.route import Route, WebSocketRoute
 from tricorn.types import Receive, Scope, Send
 from tricorn.url import PATH_SAFE, InvalidAuthority, URLPath, parse_authority, raw_path
-from tricorn.websocket import WebSocket
 
 AnyRoute: TypeAlias = Route | WebSocketRoute | Mount | Host
 TrailingSlash: TypeAlias = Literal["redirect", "strict", "ignore"]
@@ -239,8 +238,7 @@ class Router(Registrar):
                     await _slash_redirect(scope)(scope, receive, send)
                     return
         if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).deny(PlainTextResponse("404 Not Found", 404))
-            return
+            raise HTTPException(404)
         method = scope["method"]
         top = getattr(app, "router", self)
         if method == "OPTIONS" and text == "*":  # RFC 9110 section 9.3.7: of the server as a whole

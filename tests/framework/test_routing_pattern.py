@@ -1,0 +1,125 @@
+"""Templates: matching, converting, building back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tricorn.exceptions import NoRoute
+from tricorn.routing.pattern import ENCODED_SLASH, Converter, HostPattern, PathPattern, register_converter, text_form
+
+ID = UUID("12345678-1234-5678-1234-567812345678")
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "params"),
+    [
+        ("/a/{x}", "/a/b", {"x": "b"}),
+        ("/a/{x}", "/a/", None),
+        ("/a/{x}", "/a/b/c", None),
+        ("/{n:int}", "/007", {"n": 7}),
+        ("/{n:int}", "/-1", None),
+        ("/{n:int}", "/٣", None),
+        ("/{n:int}", "/" + "9" * 5000, None),
+        ("/{n:float}", "/1.5", {"n": 1.5}),
+        ("/{u:uuid}", f"/{ID}", {"u": ID}),
+        ("/{u:uuid}", "/1234", None),
+        ("/{p:path}", "/a/b\nc/", {"p": "a/b\nc/"}),
+        ("/f/{name}.{ext}", "/f/a.tar.gz", {"name": "a.tar", "ext": "gz"}),
+        ("/a.b/{x}", "/aXb/c", None),
+        ("/ü/{x}", "/ü/é", {"x": "é"}),
+        ("/{x}", f"/a{ENCODED_SLASH}b", {"x": "a/b"}),
+    ],
+)
+def test_matching(template, path, params):
+    match = PathPattern(template).match(path)
+    assert (match[0] if match else None) == params
+
+
+@pytest.mark.parametrize(
+    "template", ["a", "/{", "/}", "/{a}{b}", "/{a}/{a}", "/{1}", "/{}", "/{a:nothing}", "/{a:}", "/{a{b}}"]
+)
+def test_malformed_templates(template):
+    with pytest.raises(ValueError, match="path "):
+        PathPattern(template)
+
+
+def test_the_annotation_converts_where_the_template_does_not():
+    assert PathPattern("/{a}/{b}", {"a": int, "b": None}).match("/1/2")[0] == {"a": 1, "b": "2"}
+    assert PathPattern("/{a}", {"a": int}).match("/x") is None
+    assert PathPattern("/{a:path}", {"a": str}).match("/x/y")[0] == {"a": "x/y"}
+    with pytest.raises(ValueError, match="int here and str in the handler"):
+        PathPattern("/{a:int}", {"a": str})
+    with pytest.raises(ValueError, match="no converter makes bytes"):
+        PathPattern("/{a}", {"a": bytes})
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_what_is_built_is_matched_again(value):
+    pattern = PathPattern("/x/{value}/y")
+    path = pattern.build({"value": value})
+    text = text_form({"path": f"/x/{value}/y", "raw_path": path.encode("ascii")})
+    assert pattern.match(text)[0] == {"value": value}
+
+
+def test_building():
+    assert PathPattern("/ü b/{p:path}").build({"p": "a/ü?"}) == "/%C3%BC%20b/a/%C3%BC%3F"
+    assert PathPattern("/{f:float}").build({"f": 1e-7}) == "/0.0000001"
+    for template, params in [
+        ("/{n:int}", {"n": -1}),
+        ("/{n:int}", {"n": "x"}),
+        ("/{f:float}", {"f": float("nan")}),
+        ("/{x}", {"x": ""}),
+        ("/{x}", {}),
+    ]:
+        with pytest.raises(NoRoute):
+            PathPattern(template).build(params)
+
+
+class Hex(bytes):
+    pass
+
+
+def test_own_converters():
+    register_converter(Converter("hex", Hex, r"(?:[0-9a-f]{2})+", Hex.fromhex, Hex.hex))
+    assert PathPattern("/{x:hex}").match("/00ff")[0] == {"x": b"\x00\xff"}
+    assert PathPattern("/{x}", {"x": Hex}).build({"x": Hex(b"\x01")}) == "/01"
+    with pytest.raises(ValueError, match="already"):
+        register_converter(Converter("hex", Hex, r"x", Hex.fromhex))
+    with pytest.raises(ValueError, match="capturing"):
+        register_converter(Converter("groups", Hex, r"(x)", Hex.fromhex))
+
+
+def test_hosts():
+    pattern = HostPattern("{tenant}.Example.com")
+    assert pattern.match("ACME.example.COM.") == {"tenant": "acme"}
+    assert pattern.match("a.b.example.com") is None
+    assert pattern.match("example.com") is None
+    assert pattern.build({"tenant": "acme"}) == "acme.Example.com"
+    with pytest.raises(NoRoute):
+        pattern.build({"tenant": "evil.com/"})
+    with pytest.raises(ValueError, match="no converters"):
+        HostPattern("{a:int}.x")
+
+
+@pytest.mark.parametrize(
+    ("path", "raw", "root", "text"),
+    [
+        ("/a/b", b"/a/b", "", "/a/b"),
+        ("/a/b", b"/a%2fb", "", f"/a{ENCODED_SLASH}b"),
+        ("/a%2Fb", b"/a%252Fb", "", "/a%2Fb"),  # decoded once
+        ("/r/a/b", b"/r/a%2Fb", "/r", f"/a{ENCODED_SLASH}b"),
+        ("/r/a/b", b"/a%2Fb", "/r", f"/a{ENCODED_SLASH}b"),  # root_path in path, not in raw_path
+        ("/a/b", b"/a%2Fb", "/r", f"/a{ENCODED_SLASH}b"),  # a server that has it in neither
+        ("/rx/a", b"/rx/a", "/r", "/rx/a"),
+        ("/r", b"/r", "/r", "/"),
+        ("/new/path", b"/old%2Fpath", "", "/new/path"),  # rewritten by a middleware
+        ("/a/b", None, "", "/a/b"),
+        ("/\ufffd/x", b"/%FF%2Fx", "", f"/\ufffd{ENCODED_SLASH}x"),
+    ],
+)
+def test_text_form(path, raw, root, text):
+    assert text_form({"path": path, "raw_path": raw, "root_path": root}) == text
