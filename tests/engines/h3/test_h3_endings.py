@@ -75,6 +75,25 @@ def test_shutdown_waits_until_the_last_bytes_are_acknowledged(net: Any) -> None:
     assert client.closed == 0x100
 
 
+def test_idle_is_when_every_response_has_arrived(net: Any) -> None:
+    client = net.connect()
+    assert net.engine.is_idle()
+    stream_id = client.request()
+    net.run()
+    assert not net.engine.is_idle()
+    net.engine.send_headers(stream_id, 200, [], end=True)
+    net.engine.release(stream_id)
+    net.engine.datagrams_to_send(net.now)  # and it is lost
+    assert not net.engine.is_idle()
+    net.wait(1.0)
+    assert stream_id in client.ended
+    assert net.engine.is_idle()
+    net.mangle = lambda batch: []
+    net.engine.begin_shutdown()
+    net.run()
+    assert net.engine.is_idle()  # though its GOAWAY was not heard
+
+
 def test_terminate_tells_both_sides(net: Any) -> None:
     client = net.connect()
     stream_id = client.request()

@@ -105,7 +105,7 @@ def test_head_limits_are_answered(
     assert client.status(stream_id) == status
     assert [event.error.limit for event in net.of(PeerErred)] == [limit]
     assert client.status(good) == b"200"
-    assert not net.engine._unheard
+    assert not net.engine._requests._unheard
 
 
 def test_too_many_trailers_abort_the_stream(make_net: Callable[..., Any]) -> None:
@@ -161,7 +161,7 @@ def test_a_reset_request_is_aborted(net: Any) -> None:
     assert net.events[-1] == StreamAborted(stream_id, AbortReason.CANCELLED)
     assert client.resets[stream_id] == 0x10C
     assert not net.engine._streams
-    assert not net.engine._unheard
+    assert not net.engine._requests._unheard
 
 
 def test_a_response_that_is_not_wanted_is_aborted(net: Any) -> None:

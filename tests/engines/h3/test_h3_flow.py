@@ -176,7 +176,7 @@ def test_unread_bodies_of_finished_exchanges_give_their_window_back(make_net: Ca
         assert client.stopped[stream_id] == 0x100  # H3_NO_ERROR
         client.quic.reset_stream(stream_id, 0x100)
         net.run()
-    assert not net.engine._unheard
+    assert not net.engine._requests._unheard
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -191,7 +191,7 @@ def test_lost_and_reordered_datagrams_change_nothing(net: Any, seed: int) -> Non
 
     net.mangle = mangle
     client = net.connect(run=False)
-    while not net.engines or not net.engine._established:
+    while not net.engines or not net.engine._is_established:
         net.step(0.02)
         assert net.now < 20
     net.auto = True

@@ -26,7 +26,7 @@ SENDER_STATE = [
     "highest_offset", "is_finished",
 ]  # fmt: skip
 HTTP_STATE = [
-    "_stream", "_decoder", "_quic", "_local_control_stream_id", "_peer_control_stream_id",
+    "_stream", "_decoder", "_encoder", "_quic", "_local_control_stream_id", "_peer_control_stream_id",
 ]  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def test_every_override_still_overrides_something() -> None:
     expected = {
         Connection: {"send_stream_data", "stop_stream", "_write_stream_limits", "_replenish_connection_ids"},
         Http3: {
-            "_get_local_settings", "_check_control_frame_type", "_check_request_or_push_frame_type",
-            "_receive_request_or_push_data", "_handle_request_or_push_frame",
+            "_get_local_settings", "_handle_control_frame", "_check_control_frame_type",
+            "_check_request_or_push_frame_type", "_receive_request_or_push_data", "_handle_request_or_push_frame",
         },
     }  # fmt: skip
     for ours, names in expected.items():
@@ -141,7 +141,7 @@ def test_zero_rtt_is_off(net: Any) -> None:
     client = net.connect(run=False)
     client.quic._session_ticket_handler = tickets.append
     net.wait(0.5)
-    assert net.engine._established
+    assert net.engine._is_established
     assert tickets == []
 
 

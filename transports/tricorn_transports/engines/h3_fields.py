@@ -12,7 +12,6 @@ from tricorn_transports.engines.head import CONNECTION_FIELDS
 from tricorn_transports.errors import RemoteProtocolError
 from tricorn_transports.events import RawHeaders
 
-_COLON = 58
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 #: Fields that need a look beyond the syntax of their names.
 _SUSPECTS = CONNECTION_FIELDS | {b"te", b"content-length", b"host"}
@@ -31,19 +30,18 @@ def check_request(fields: RawHeaders, stream_id: int) -> None:
     """
     pseudo: dict[bytes, bytes] = {}
     seen: dict[bytes, bytes] = {}
-    for name, value in fields:
+    for index, (name, value) in enumerate(fields):
         if _bad_value(value) is not None:
             raise _malformed(f"the value of {name[:40]!r} has forbidden characters", stream_id)
         if name[:1] == b":":
-            if name not in _PSEUDO or name in pseudo:
-                raise _malformed(f"the pseudo-header field {name[:40]!r} is unknown or there twice", stream_id)
+            if name not in _PSEUDO or name in pseudo or index != len(pseudo):
+                raise _malformed(f"the pseudo-header field {name[:40]!r} is unknown, late or there twice", stream_id)
             pseudo[name] = value
         elif _is_name(name) is None:
             raise _malformed(f"{name[:40]!r} is no field name", stream_id)
         elif name in _SUSPECTS:
             _check_suspect(name, value, seen, stream_id)
             seen[name] = value
-    _check_order(fields, len(pseudo), stream_id)
     _check_pseudo(pseudo, seen.get(b"host"), stream_id)
 
 
@@ -56,12 +54,6 @@ def check_trailers(fields: RawHeaders, stream_id: int) -> None:
     for name, value in fields:
         if _is_name(name) is None or name in CONNECTION_FIELDS or _bad_value(value) is not None:
             raise _malformed(f"the trailer field {name[:40]!r} is malformed", stream_id)
-
-
-def _check_order(fields: RawHeaders, pseudo: int, stream_id: int) -> None:
-    """RFC 9114 section 4.3: pseudo-header fields come first."""
-    if any(name[0] != _COLON for name, _ in fields[:pseudo]):
-        raise _malformed("a pseudo-header field stands after other fields", stream_id)
 
 
 def _check_suspect(name: bytes, value: bytes, seen: dict[bytes, bytes], stream_id: int) -> None:

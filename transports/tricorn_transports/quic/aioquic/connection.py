@@ -152,13 +152,13 @@ class Connection(QuicConnection):
             return True
         return stream.sender.highest_offset == stream.sender._buffer_stop and not stream.sender._pending_eof
 
-    def has_unacknowledged(self) -> bool:
-        """Whether the peer has yet to confirm something that was sent on any stream."""
-        return any(_is_unacknowledged(stream.sender) for stream in self._streams.values())
-
-    def is_resettable(self, stream_id: int) -> bool:
-        """Whether the response can still be cut short."""
-        return stream_id in self._streams
+    def has_unacknowledged(self, *, responses_only: bool = False) -> bool:
+        """Whether the peer has yet to confirm something that was sent, on any stream or on request streams."""
+        return any(
+            _is_unacknowledged(stream.sender)
+            for stream_id, stream in self._streams.items()
+            if stream_id & 3 == 0 or not responses_only
+        )
 
     def stop_stream(self, stream_id: int, error_code: int) -> None:
         """As in the library, but a stream that is complete or forgotten needs no stopping."""
