@@ -132,7 +132,7 @@ class URL:
         Raises:
             InvalidAuthority: Host names no host, or there are two of them.
         """
-        scheme = scope.get("scheme", "http")
+        scheme = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1:
             raise InvalidAuthority("there is more than one Host")

@@ -208,6 +208,11 @@ async def test_sync_iterators_run_in_a_thread_one_step_at_a_time(foreign):
     assert threading.current_thread() not in threads
 
 
+def test_a_whole_body_is_no_stream():
+    with pytest.raises(TypeError, match="iterable of parts"):
+        StreamingResponse("text")
+
+
 async def test_async_generator_handlers_are_streamed(client_of):
     async def handler(request):
         yield request.method

@@ -9,6 +9,7 @@ from tricorn.url import URL, InvalidAuthority, QueryParams, parse_authority
 
 def scope_of(*hosts, **more):
     return {
+        "type": "http",
         "scheme": "https",
         "path": "/a b/c",
         "raw_path": b"/a%20b%2Fc",
@@ -24,6 +25,7 @@ def test_from_a_scope():
     assert URL.from_scope(scope_of(b"[::1]:8443")).authority == "[::1]:8443"
     assert URL.from_scope(scope_of()).origin == "https://10.0.0.1:8443"
     assert URL.from_scope(scope_of(b"h", raw_path=None)).path == "/a%20b/c"
+    assert str(URL.from_scope(scope_of(b"h", type="websocket", scheme=None))) == "ws://h/a%20b%2Fc?x=1"
     assert URL.from_scope(scope_of(server=("/run/app.sock", None))).host == "localhost"
 
 

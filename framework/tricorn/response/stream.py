@@ -44,6 +44,8 @@ class StreamingResponse(Response):
         trailers: Trailers | None = None,
         background: Background | Iterable[Background] | None = None,
     ) -> None:
+        if isinstance(content, (str, bytes)):
+            raise TypeError("StreamingResponse takes an iterable of parts; for a whole body there is Response")
         super().__init__(b"", status, headers, media_type=media_type, background=background)
         self.content = content
         self.trailers = trailers
