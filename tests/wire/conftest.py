@@ -95,7 +95,7 @@ class Net:
         host = b"localhost:%d" % self.server.port
         client: Client
         if self.version == "3":
-            client = H3Client(("127.0.0.1", self.server.port), self.certificate.ca, host)
+            client = H3Client(("127.0.0.1", self.server.port), self.certificate.ca, host, **options)
         else:
             wire = self.wire(receive_buffer=receive_buffer)
             client = (H1Client if self.version == "1" else H2Client)(wire, host, tls=self.tls, **options)

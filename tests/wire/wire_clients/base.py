@@ -54,6 +54,7 @@ class Wire:
         self.eof = False  # of the TCP stream
         self.close_notify = False
         self.error: OSError | None = None
+        self._ended = False  # our sending side is closed: what a library still wants to say is dropped
         self._tls: ssl.SSLObject | None = None
         if tls is not None:
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -77,6 +78,8 @@ class Wire:
                 self._in.write(data)
 
     def send(self, data: bytes) -> None:
+        if self._ended:
+            return
         if self._tls is not None:
             if data:
                 self._tls.write(data)
@@ -157,6 +160,7 @@ class Wire:
 
     def half_close(self) -> None:
         """Ends our sending side: close_notify under TLS, FIN in clear. What comes is still read."""
+        self._ended = True
         if self._tls is None:
             self.sock.shutdown(socket.SHUT_WR)
             return
@@ -164,7 +168,8 @@ class Wire:
             self._tls.unwrap()
         except ssl.SSLError:
             pass  # the server's own close_notify is not here yet; ours is queued
-        self.send(b"")
+        self.unsent += self._out.read()
+        self._write()
 
     def reset(self) -> None:
         """Ends the connection with a TCP RST."""

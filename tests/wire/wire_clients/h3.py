@@ -33,7 +33,9 @@ class H3Client(Client):
 
     scheme = b"https"
 
-    def __init__(self, address: tuple[str, int], ca: str, host: bytes = b"localhost") -> None:
+    def __init__(
+        self, address: tuple[str, int], ca: str, host: bytes = b"localhost", *, max_stream_data: int = 1 << 20
+    ) -> None:
         super().__init__()
         self.host = host
         self.slow: set[int] = set()
@@ -44,7 +46,9 @@ class H3Client(Client):
         self.sock.connect(address)
         self.sock.setblocking(False)
         self._address = address
-        configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
+        configuration = QuicConfiguration(
+            is_client=True, alpn_protocols=["h3"], server_name="localhost", max_stream_data=max_stream_data
+        )
         configuration.load_verify_locations(ca)
         self.quic = QuicConnection(configuration=configuration)
         self._hold_windows_of_slow_streams()

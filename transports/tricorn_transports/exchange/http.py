@@ -27,6 +27,8 @@ from tricorn_transports.exchange.states import ALLOWED, SendState, describe
 
 _BODYLESS = (204, 304)
 _OVER = (SendState.DONE, SendState.ABORTED)
+# Bytes that an application may send without giving others their turn.
+_MAX_BURST = 262_144
 
 
 def is_disconnect(error: BaseException) -> bool:
@@ -48,6 +50,7 @@ class HttpExchange:
         "_body",
         "_body_size",
         "_bodyless",
+        "_burst",
         "_credit",
         "_delivered",
         "_disconnect_callbacks",
@@ -102,6 +105,7 @@ class HttpExchange:
         self._sent = 0
         self._trailers_out: RawHeaders | None = None  # announced, and what came of them
         self._room = 0
+        self._burst = 0  # bytes sent since the application last waited
         self._senders: list[Waiter] = []
         extensions = host.extensions()
         extensions["tricorn.disconnect"] = {"register": self._on_disconnect}
@@ -290,7 +294,7 @@ class HttpExchange:
             self._engine.send_data(self.stream_id, data, end=ends)
         if not last:
             self._host.flush()
-            await self._wait_for_room()
+            await self._wait_for_room(size)
         elif self._trailers_out is not None:
             self._state = SendState.TRAILERS
         else:
@@ -342,8 +346,14 @@ class HttpExchange:
         if last:
             await self._send_body(b"", last=True)
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_for_room(self, size: int) -> None:
+        self._burst += size
         room = self._engine.sendable(self.stream_id)
+        if room <= 0:
+            self._burst = 0
+        elif self._burst >= _MAX_BURST:
+            self._burst = 0
+            await self._give_way()
         while room <= 0:
             self._room = room
             self._wait_until(self._host.worker.runtime.now() + self._host.worker.timeouts.write_timeout)
@@ -351,6 +361,15 @@ class HttpExchange:
             if self._state is SendState.ABORTED:
                 raise ClientDisconnected("the client has disconnected")
             room = self._engine.sendable(self.stream_id)
+
+    async def _give_way(self) -> None:
+        """Lets the loop run: a socket that takes all there is would keep an endless body from hearing of its end."""
+        runtime = self._host.worker.runtime
+        waiter = runtime.waiter()
+        runtime.call_soon(waiter.wake)
+        await waiter.wait()
+        if self._state is SendState.ABORTED:
+            raise ClientDisconnected("the client has disconnected")
 
     # ------------------------------------------------------------------------------------------------------- endings
 
