@@ -129,9 +129,9 @@ def net(request: pytest.FixtureRequest, certificate: Any, serve: Any, stages: An
 
 
 @pytest.fixture
-def make_h1() -> Callable[..., H1Client]:
-    """A client over a socket of the test's own: ``make_h1(sock)``."""
-    return lambda sock: H1Client(Wire(sock))
+def make_wire_client() -> Callable[[str, socket.socket], Client]:
+    """A clear-text client over a socket of the test's own: ``make_wire_client("1", sock)``."""
+    return lambda version, sock: (H1Client if version == "1" else H2Client)(Wire(sock))
 
 
 @pytest.fixture
