@@ -16,20 +16,20 @@ from tricorn_transports.events import (
     StreamAborted,
     StreamWritable,
 )
-from tricorn_transports.testing import H2Peer, Kit, Link
+from tricorn_transports.testing import H2Peer, StreamKit, StreamLink
 
 SMALL = Limits(stream_receive_buffer=20_000, connection_receive_buffer=100_000)
 
 
 def connect(
     limits: Limits | None = None, settings: dict[SettingCodes | int, int] | None = None, window: int = 0
-) -> Link:
-    link = Kit("h2", H2Engine, lambda: H2Peer(settings, window=window), limits or Limits(), Timeouts()).connect()
+) -> StreamLink:
+    link = StreamKit("h2", H2Engine, lambda: H2Peer(settings, window=window), limits or Limits(), Timeouts()).connect()
     link.pump()
     return link
 
 
-def upload(link: Link, body: bytes) -> int:
+def upload(link: StreamLink, body: bytes) -> int:
     number = link.peer.request(b"POST", b"/", end=False)
     link.peer.send(number, body)
     link.pump()
@@ -46,7 +46,7 @@ def frames(data: bytes) -> list[tuple[int, int, int]]:
     return found
 
 
-def output(link: Link) -> list[tuple[int, int, int]]:
+def output(link: StreamLink) -> list[tuple[int, int, int]]:
     return frames(b"".join(link.engine.data_to_send(link.now)))
 
 

@@ -9,19 +9,19 @@ from tricorn_transports.config import Limits
 from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h2 import H2Engine
 from tricorn_transports.events import AbortReason, BodyReceived, PeerErred, RequestEnded, RequestStarted, StreamAborted
-from tricorn_transports.testing import H2Peer, Kit, Link
+from tricorn_transports.testing import H2Peer, StreamKit, StreamLink
 
 ENHANCE_YOUR_CALM = 0xB
 REFUSED_STREAM = 0x7
 
 
-def connect(limits: Limits | None = None) -> Link:
-    link = Kit("h2", H2Engine, H2Peer, limits or Limits()).connect()
+def connect(limits: Limits | None = None) -> StreamLink:
+    link = StreamKit("h2", H2Engine, H2Peer, limits or Limits()).connect()
     link.pump()
     return link
 
 
-def assert_calmed(link: Link, limit: str) -> None:
+def assert_calmed(link: StreamLink, limit: str) -> None:
     link.to_peer()
     assert link.engine.is_closed()
     assert link.peer.goaway is not None
@@ -56,7 +56,7 @@ def test_shutdown_does_not_wait_for_a_client_that_says_nothing() -> None:
     link.to_peer()
     assert not link.engine.is_closed()
     due = link.engine.deadline()
-    assert due == link.now + link.kit.timeouts.close_timeout
+    assert due == link.now + link.timeouts.close_timeout
     link.engine.handle_deadline(due)
     assert link.engine.is_closed()
 

@@ -14,20 +14,20 @@ from tricorn_transports.events import (
     RequestStarted,
     StreamAborted,
 )
-from tricorn_transports.testing import H2Peer, Kit, Link
+from tricorn_transports.testing import H2Peer, StreamKit, StreamLink
 
 PSEUDO = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"test"), (b":path", b"/")]
 
 
-def connect(limits: Limits | None = None) -> Link:
-    link = Kit("h2", H2Engine, H2Peer, limits or Limits()).connect()
+def connect(limits: Limits | None = None) -> StreamLink:
+    link = StreamKit("h2", H2Engine, H2Peer, limits or Limits()).connect()
     link.peer.connection.config.validate_outbound_headers = False
     link.peer.connection.config.normalize_outbound_headers = False
     link.pump()
     return link
 
 
-def send(link: Link, fields: list[tuple[bytes, bytes]], *, end: bool = True) -> int:
+def send(link: StreamLink, fields: list[tuple[bytes, bytes]], *, end: bool = True) -> int:
     """A request with exactly these fields, valid or not."""
     number = link.peer.request(b"GET", b"/first")
     link.answer(number)
@@ -39,7 +39,7 @@ def send(link: Link, fields: list[tuple[bytes, bytes]], *, end: bool = True) -> 
     return number
 
 
-def assert_alive(link: Link) -> None:
+def assert_alive(link: StreamLink) -> None:
     started, response = link.ask(target=b"/alive")
     link.answer(started.stream_id)
     assert started.target == b"/alive"
@@ -211,7 +211,7 @@ def test_connection_errors_end_it_with_their_code(frame: bytes, code: int) -> No
 
 
 def test_the_first_frame_is_settings() -> None:
-    link = Kit("h2", H2Engine, H2Peer).connect()
+    link = StreamKit("h2", H2Engine, H2Peer).connect()
     link.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678")
     assert link.engine.is_closed()
     assert len(link.all(PeerErred)) == 1

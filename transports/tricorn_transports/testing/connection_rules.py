@@ -6,12 +6,21 @@ Rules of this module: as in ``message_rules``.
 from __future__ import annotations
 
 from random import Random
+from unittest import SkipTest
 
 from tricorn_transports.abc import Feature
 from tricorn_transports.errors import LimitExceeded
 from tricorn_transports.events import AbortReason, BodyReceived, Event, PeerErred, RequestStarted, StreamAborted
-from tricorn_transports.testing.harness import Kit, Link
+from tricorn_transports.testing.harness import Kit, StreamLink
 from tricorn_transports.testing.message_rules import need
+
+
+def stream_link(kit: Kit) -> StreamLink:
+    """A connection of bytes; skips the rule for one of datagrams."""
+    link = kit.connect()
+    if not isinstance(link, StreamLink):
+        raise SkipTest(f"{kit.name} has no byte stream")
+    return link
 
 
 def connection_persists(kit: Kit) -> None:
@@ -45,7 +54,7 @@ def input_may_come_in_any_pieces(kit: Kit) -> None:
     """A byte at a time tells the same as all at once."""
     told = []
     for chunk in (1, 7, 1 << 20):
-        link = kit.connect()
+        link = stream_link(kit)
         link.chunk = chunk
         number = link.peer.request(b"POST", b"/path", [(b"x-name", b"value")], end=False)
         link.peer.send(number, b"some body" * 9)
@@ -60,7 +69,7 @@ def input_may_come_in_any_pieces(kit: Kit) -> None:
 
 def head_has_limits(kit: Kit) -> None:
     """Too large a head or too many fields are 431, too long a target is 414, told once, and start no request."""
-    limits = kit.limits
+    limits = kit.connect().limits
     cases: tuple[tuple[int, str, bytes, list[tuple[bytes, bytes]]], ...] = (
         (431, "max_head_bytes", b"/", [(b"x-long", b"a" * limits.max_head_bytes)]),
         (431, "max_fields", b"/", [(b"x-%d" % index, b"") for index in range(limits.max_fields + 1)]),
@@ -95,7 +104,8 @@ def stalled_response_holds_nobody(kit: Kit) -> None:
     link = kit.connect()
     slow, slow_response = link.ask(target=b"/slow")
     need(link, Feature.MULTIPLEX)
-    link.peer.pause(1)
+    slow_number = min(link.peer.responses)
+    link.peer.pause(slow_number)
     link.engine.send_headers(slow.stream_id, 200, [])
     link.engine.send_data(slow.stream_id, b"s" * 40_000)
     link.pump()
@@ -104,7 +114,7 @@ def stalled_response_holds_nobody(kit: Kit) -> None:
     link.answer(quick.stream_id, b"q" * 20_000)
     assert quick_response.ended
     assert len(slow_response.body) == received
-    link.peer.resume(1)
+    link.peer.resume(slow_number)
     link.engine.send_data(slow.stream_id, b"s" * 200_000, end=True)
     link.pump()
     assert len(slow_response.body) == 240_000
@@ -113,13 +123,13 @@ def stalled_response_holds_nobody(kit: Kit) -> None:
 def responses_may_overtake(kit: Kit) -> None:
     """Requests that run at once are answered in any order."""
     link = kit.connect()
-    first, _ = link.ask(target=b"/1")
+    first, first_response = link.ask(target=b"/1")
     need(link, Feature.MULTIPLEX)
     second, second_response = link.ask(target=b"/2")
     link.answer(second.stream_id, b"2")
     assert bytes(second_response.body) == b"2"
     link.answer(first.stream_id, b"1")
-    assert bytes(link.peer.responses[1].body) == b"1"
+    assert bytes(first_response.body) == b"1"
 
 
 def shutdown_lets_requests_finish(kit: Kit) -> None:
@@ -130,7 +140,7 @@ def shutdown_lets_requests_finish(kit: Kit) -> None:
     link.pump()
     assert not link.engine.is_closed()
     link.answer(started.stream_id, b"last words")
-    link.pass_time(kit.timeouts.close_timeout + 1)
+    link.pass_time(link.timeouts.close_timeout + 1)
     assert (bytes(response.body), response.ended) == (b"last words", True)
     assert link.engine.is_closed()
 
@@ -142,26 +152,28 @@ def shutdown_of_an_idle_connection(kit: Kit) -> None:
     link.answer(started.stream_id)
     link.engine.begin_shutdown()
     link.pump()
-    link.pass_time(kit.timeouts.close_timeout + 1)
+    link.pass_time(link.timeouts.close_timeout + 1)
     assert link.engine.is_closed()
     assert not link.all(StreamAborted)
 
 
 def terminate_ends_all(kit: Kit) -> None:
-    """``terminate`` closes at once; later bytes tell nothing."""
+    """``terminate`` closes at once, and the client sees it."""
     link = kit.connect()
     _, response = link.ask()
     link.engine.terminate(AbortReason.INTERNAL_ERROR)
-    assert link.engine.is_closed()
     link.pump()
+    assert link.engine.is_closed()
+    link.pass_time(link.timeouts.close_timeout)
     assert response.aborted
-    assert link.engine.deadline() is None
-    assert link.engine.receive_data(b"GET / HTTP/1.1\r\n\r\n", link.now) == []
+    if isinstance(link, StreamLink):
+        assert link.engine.deadline() is None
+        assert link.engine.receive_data(b"GET / HTTP/1.1\r\n\r\n", link.now) == []
 
 
 def half_close_leaves_answers(kit: Kit) -> None:
     """A client that closes its side gets the answer to what it asked; half a request is aborted."""
-    link = kit.connect()
+    link = stream_link(kit)
     started, response = link.ask()
     link.events += link.engine.receive_eof(link.now)
     assert not link.all(StreamAborted)
@@ -169,7 +181,7 @@ def half_close_leaves_answers(kit: Kit) -> None:
     assert bytes(response.body) == b"hello"
     assert link.engine.is_closed()
 
-    link = kit.connect()
+    link = stream_link(kit)
     number = link.peer.request(b"POST", b"/", length=10, end=False)
     link.peer.send(number, b"half")
     link.pump()
@@ -182,15 +194,15 @@ def silence_has_an_end(kit: Kit) -> None:
     """A connection on which nothing comes closes in ``header_timeout``; an idle one in ``keep_alive_timeout``."""
     link = kit.connect()
     assert not link.engine.is_closed()
-    link.pass_time(max(kit.timeouts.header_timeout, kit.timeouts.keep_alive_timeout) + 1)
+    link.pass_time(max(link.timeouts.header_timeout, link.timeouts.keep_alive_timeout) + 1)
     assert link.engine.is_closed()
 
     link = kit.connect()
     started, _ = link.ask()
-    link.pass_time(10 * kit.timeouts.keep_alive_timeout)
+    link.pass_time(10 * link.timeouts.keep_alive_timeout)
     assert not link.engine.is_closed(), "a running request is not idle"
     link.answer(started.stream_id)
-    link.pass_time(kit.timeouts.keep_alive_timeout - 1)
+    link.pass_time(link.timeouts.keep_alive_timeout - 1)
     assert not link.engine.is_closed()
     link.pass_time(2)
     assert link.engine.is_closed()
@@ -221,15 +233,15 @@ def push_is_answered(kit: Kit) -> None:
 
 def any_bytes_are_taken(kit: Kit) -> None:
     """Bytes of any kind, and good ones that were damaged, never raise; one that is closed stays quiet."""
-    link = kit.connect()
+    link = stream_link(kit)
     number = link.peer.request(b"POST", b"/path?query", [(b"x-name", b"value"), (b"cookie", b"a=1")], end=False)
     link.peer.send(number, b"body" * 30, end=True, trailers=[(b"x-sum", b"1")])
     good = link.peer.take()
     for seed in range(300):
-        feed_damaged(kit.connect(), good, Random(seed))
+        feed_damaged(stream_link(kit), good, Random(seed))
 
 
-def feed_damaged(link: Link, good: bytes, random: Random) -> None:
+def feed_damaged(link: StreamLink, good: bytes, random: Random) -> None:
     """One conversation whose input is damaged, with every request answered."""
     data = bytearray(good)
     for _ in range(random.randrange(1, 5)):
@@ -248,7 +260,7 @@ def feed_damaged(link: Link, good: bytes, random: Random) -> None:
     feed_and_answer(link, bytes(data), random.choice((1, 5, 1 << 16)))
 
 
-def feed_and_answer(link: Link, data: bytes, chunk: int) -> None:
+def feed_and_answer(link: StreamLink, data: bytes, chunk: int) -> None:
     """Gives an engine any bytes, answers what it makes of them, then ends the connection."""
     engine = link.engine
     answered: set[int] = set()

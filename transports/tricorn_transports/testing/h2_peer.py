@@ -17,12 +17,14 @@ from tricorn_transports.testing.peers import Fields, Response
 
 
 class H2Peer:
-    """``peers.Peer`` for HTTP/2.
+    """``peers.StreamPeer`` for HTTP/2.
 
     Args:
         settings: The client's SETTINGS beside the defaults.
         window: How far the connection's window is opened beyond 65,535 at the start, in bytes.
     """
+
+    knows_bodyless = True
 
     def __init__(self, settings: dict[SettingCodes | int, int] | None = None, *, window: int = 0) -> None:
         #: The library's connection, for what the kit has no word for.

@@ -1,19 +1,29 @@
 """One engine and one client with nothing but memory between them, and a clock that is moved by hand.
 
-Rules of this module: no protocol. It does what a connection does (bytes in, events out, output while the other side
-takes it), so that a rule only says what must hold.
+Rules of this module: no protocol. A ``Link`` does what a connection does (bytes in, events out, output while the other
+side takes it), so that a rule only says what must hold.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tricorn_transports.abc import EngineContext, Feature, StreamEngine, StreamEngineFactory
+from tricorn_transports.abc import (
+    DatagramEndpointFactory,
+    DatagramEngine,
+    EngineContext,
+    Feature,
+    HttpEngine,
+    Path,
+    StreamEngine,
+    StreamEngineFactory,
+)
 from tricorn_transports.config import Limits, Timeouts
 from tricorn_transports.events import BodyReceived, Event, RequestEnded, RequestStarted, StreamAborted
-from tricorn_transports.testing.peers import Fields, Peer, Response
+from tricorn_transports.testing.peers import DatagramPeer, Fields, Peer, Response, StreamPeer
 
 E = TypeVar("E")
 
@@ -29,71 +39,83 @@ LIMITS = Limits(
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """What is tested: a way to make the engine, and a client that speaks its protocol.
+class Kit(ABC):
+    """What is tested.
 
     Attributes:
         name: For the test's name, as ``h2=h2``.
     """
 
     name: str
+
+    @abstractmethod
+    def connect(self) -> Link:
+        """A new connection, on which the client has said nothing yet but what its protocol begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKit(Kit):
+    """An engine over a byte stream, and a client that speaks its protocol."""
+
     create: StreamEngineFactory
-    peer: Callable[[], Peer]
+    peer: Callable[[], StreamPeer]
     limits: Limits = LIMITS
     timeouts: Timeouts = field(default_factory=Timeouts)
 
-    def connect(self) -> Link:
-        """A new connection, on which the client has said nothing yet but what its protocol begins with."""
-        return Link(self)
+    def connect(self) -> StreamLink:
+        return StreamLink(self)
 
 
-class Link:
+@dataclass(frozen=True, slots=True)
+class DatagramKit(Kit):
+    """An endpoint that makes engines over datagrams, and a client that speaks their protocol.
+
+    Attributes:
+        cert, key: Paths of PEM files for a host named ``test``; the client does not verify them.
+    """
+
+    create: DatagramEndpointFactory
+    peer: Callable[[], DatagramPeer]
+    cert: str
+    key: str
+    limits: Limits = LIMITS
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def connect(self) -> DatagramLink:
+        return DatagramLink(self)
+
+
+class Link(ABC):
     """One connection.
 
     Attributes:
+        scheme: What a request on it must say.
+        now: The time, in seconds.
         events: All that the engine has told, in order.
-        chunk: How many bytes the engine is given at a time.
-        largest: The most bytes that one ``data_to_send`` has given.
+        largest: The most bytes that the engine has given for output at once.
     """
 
-    def __init__(self, kit: Kit) -> None:
-        self.kit = kit
+    scheme: bytes
+    engine: HttpEngine
+    peer: Peer
+
+    def __init__(self, name: str, limits: Limits, timeouts: Timeouts) -> None:
+        self.name = name
+        self.limits = limits
+        self.timeouts = timeouts
         self.now = 1000.0
-        context = EngineContext(kit.limits, kit.timeouts, b"http", self.now)
-        self.engine: StreamEngine = kit.create(context)
-        self.peer = kit.peer()
         self.events: list[Event] = []
-        self.chunk = 65_536
         self.largest = 0
-        self.eof_seen = False
 
     # --------------------------------------------------------------------------------------------------- the wire
 
+    @abstractmethod
     def to_engine(self) -> bool:
         """Hands over what the client has to say, while the engine wants it; whether there was anything."""
-        engine = self.engine
-        data = self.peer.take()
-        for start in range(0, len(data), self.chunk):
-            self.feed(data[start : start + self.chunk])
-        self.events += engine.take_events()
-        return bool(data)
 
-    def feed(self, data: bytes) -> None:
-        """Gives the engine bytes, as a socket would."""
-        if not self.engine.is_closed():
-            self.events += self.engine.receive_data(data, self.now)
-
+    @abstractmethod
     def to_peer(self) -> bool:
         """Hands over what the engine has to say; whether there was anything."""
-        parts = self.engine.data_to_send(self.now)
-        assert b"" not in parts, "data_to_send gave an empty part"
-        self.largest = max(self.largest, sum(map(len, parts)))
-        self.peer.receive(b"".join(parts))
-        self.events += self.engine.take_events()
-        if self.engine.is_closed() and not parts and not self.eof_seen:
-            self.eof_seen = True
-            self.peer.receive_eof()
-        return bool(parts)
 
     def pump(self) -> None:
         """Lets both sides speak until neither has anything to say."""
@@ -112,8 +134,8 @@ class Link:
             self.events += self.engine.handle_deadline(self.now)
             self.pump()
             after = self.engine.deadline()
-            assert after is None or after > self.now, "a deadline that was handled is still due"
-        self.now = end
+            assert after is None or after > due, "a deadline that was handled is still due"
+        self.now = max(self.now, end)
 
     # ------------------------------------------------------------------------------------------------- the exchange
 
@@ -148,3 +170,116 @@ class Link:
         """Whether nothing more can come of the stream."""
         ends = (RequestEnded, StreamAborted)
         return any(isinstance(event, ends) and event.stream_id == stream_id for event in self.events)
+
+
+class StreamLink(Link):
+    """A connection of bytes in order.
+
+    Attributes:
+        chunk: How many bytes the engine is given at a time.
+    """
+
+    scheme = b"http"
+    engine: StreamEngine
+    peer: StreamPeer
+
+    def __init__(self, kit: StreamKit) -> None:
+        super().__init__(kit.name, kit.limits, kit.timeouts)
+        self.engine = kit.create(EngineContext(kit.limits, kit.timeouts, self.scheme, self.now))
+        self.peer = kit.peer()
+        self.chunk = 16_384
+        self._held = bytearray()
+        self._eof_is_seen = False
+
+    def to_engine(self) -> bool:
+        engine, held = self.engine, self._held
+        held += self.peer.take()
+        has_moved = False
+        while held and engine.wants_data() and not engine.is_closed():
+            has_moved = True
+            self.feed(bytes(held[: self.chunk]))
+            del held[: self.chunk]
+        self.events += engine.take_events()
+        return has_moved
+
+    def feed(self, data: bytes) -> None:
+        """Gives the engine bytes, as a socket would."""
+        if not self.engine.is_closed():
+            self.events += self.engine.receive_data(data, self.now)
+
+    def to_peer(self) -> bool:
+        parts = self.engine.data_to_send(self.now)
+        assert b"" not in parts, "data_to_send gave an empty part"
+        self.largest = max(self.largest, sum(map(len, parts)))
+        self.peer.receive(b"".join(parts))
+        self.events += self.engine.take_events()
+        if self.engine.is_closed() and not parts and not self._eof_is_seen:
+            self._eof_is_seen = True
+            self.peer.receive_eof()
+        return bool(parts)
+
+
+class DatagramLink(Link):
+    """A connection of datagrams, none of which is lost. The handshake is done when it is made."""
+
+    scheme = b"https"
+    engine: DatagramEngine
+    peer: DatagramPeer
+
+    _PATH = Path(local=("192.0.2.1", 443), peer=("192.0.2.9", 5000))
+    #: The time that a datagram takes; acknowledgements that are put off by as much come at once.
+    _STEP = 0.001
+    _QUIET_STEPS = 40
+
+    def __init__(self, kit: DatagramKit) -> None:
+        super().__init__(kit.name, kit.limits, kit.timeouts)
+        context = EngineContext(kit.limits, kit.timeouts, self.scheme, self.now)
+        self._endpoint = kit.create(context, cert=kit.cert, key=kit.key)
+        self.peer = kit.peer()
+        self._is_open = False
+        for datagram in self.peer.take_datagrams(self.now):
+            engine = self._endpoint.accept(datagram, self._PATH, self.now)
+            assert engine is not None, "the endpoint opened no connection"
+            self.engine = engine
+            self._is_open = True
+            self.events += engine.receive_datagram(datagram, self._PATH, self.now)
+        self.pump()
+
+    def pump(self) -> None:
+        quiet = 0
+        while quiet < self._QUIET_STEPS:
+            moved_in = self.to_engine()
+            moved_out = self.to_peer()
+            quiet = 0 if moved_in or moved_out else quiet + 1
+            self.now += self._STEP
+            self._handle_due()
+
+    def pass_time(self, seconds: float) -> None:
+        super().pass_time(seconds)
+        self.pump()  # the client has timers too
+
+    def _handle_due(self) -> None:
+        due = self.engine.deadline()
+        if due is not None and due <= self.now and not self.engine.is_closed():
+            self.events += self.engine.handle_deadline(self.now)
+        self.peer.handle_timer(self.now)
+
+    def to_engine(self) -> bool:
+        datagrams = self.peer.take_datagrams(self.now)
+        for datagram in datagrams:
+            engine = self._endpoint.accept(datagram, self._PATH, self.now)
+            if engine is not None:
+                self.events += engine.receive_datagram(datagram, self._PATH, self.now)
+        self.events += self.engine.take_events()
+        return bool(datagrams)
+
+    def to_peer(self) -> bool:
+        datagrams = [*self.engine.datagrams_to_send(self.now), *self._endpoint.replies()]
+        self.largest = max(self.largest, sum(len(data) for data, _ in datagrams))
+        for data, _ in datagrams:
+            self.peer.receive_datagram(data, self.now)
+        self.events += self.engine.take_events()
+        if self._is_open and self.engine.is_closed():
+            self._is_open = False
+            self._endpoint.forget(self.engine)
+        return bool(datagrams)

@@ -25,7 +25,7 @@ from tricorn_transports.testing.harness import Kit, Link
 def need(link: Link, feature: Feature) -> None:
     """Skips the rule for a client or an engine without the feature."""
     if not link.has(feature):
-        raise SkipTest(f"{link.kit.name} has no {feature.name}")
+        raise SkipTest(f"{link.name} has no {feature.name}")
 
 
 def request_is_told_whole(kit: Kit) -> None:
@@ -33,7 +33,7 @@ def request_is_told_whole(kit: Kit) -> None:
     link = kit.connect()
     started, _ = link.ask(b"GET", b"/a%2Fb?q=1", [(b"accept", b"*/*"), (b"x-two", b"1"), (b"x-two", b"2")])
     assert (started.method, started.target, started.scheme, started.authority) == (
-        b"GET", b"/a%2Fb?q=1", b"http", b"test",
+        b"GET", b"/a%2Fb?q=1", link.scheme, b"test",
     )  # fmt: skip
     assert [value for name, value in started.headers if name == b"x-two"] == [b"1", b"2"]
     assert all(name == name.lower() and not name.startswith(b":") for name, _ in started.headers)
@@ -133,7 +133,7 @@ def no_body_where_http_has_none(kit: Kit) -> None:
     for method, status in ((b"HEAD", 200), (b"GET", 204), (b"GET", 304)):
         link = kit.connect()
         started, response = link.ask(method)
-        fields = [(b"content-length", b"5")] if status != 204 else []
+        fields = [(b"content-length", b"5")] if status != 204 and link.peer.knows_bodyless else []
         link.engine.send_headers(started.stream_id, status, fields)
         link.engine.send_data(started.stream_id, b"hello")
         link.engine.send_data(started.stream_id, b"", end=True)
@@ -189,7 +189,7 @@ def sending_waits(kit: Kit) -> None:
         part = b"%04d" % number * 1024
         sent += part
         engine.send_data(stream_id, part)
-    assert 0 < len(sent) <= kit.limits.stream_send_buffer + 4096
+    assert 0 < len(sent) <= link.limits.stream_send_buffer + 4096
     assert not link.all(StreamWritable)
     link.pump()
     assert [event.stream_id for event in link.all(StreamWritable)] == [stream_id]
@@ -203,30 +203,23 @@ def sending_waits(kit: Kit) -> None:
 def receiving_waits(kit: Kit) -> None:
     """What nobody reads stops the client within the bounds; reading lets all of it through."""
     link = kit.connect()
-    limits = kit.limits
+    limits = link.limits
     body = bytes(range(256)) * 4096
     number = link.peer.request(b"POST", b"/", length=len(body), end=False)
     link.peer.send(number, body, end=True)
-    held = b""
     consumed = 0
-    for _ in range(10_000):
-        while link.engine.wants_data():
-            if not held:
-                held = link.peer.take()
-            if not held:
-                break
-            link.feed(held[:4096])
-            held = held[4096:]
-        link.to_peer()
-        pending = sum(event.credit for event in link.all(BodyReceived)) - consumed
-        assert pending <= max(limits.stream_receive_buffer, 65_536) + 65_536
-        if not pending:
+    for _ in range(1000):
+        link.pump()
+        (started,) = link.all(RequestStarted)
+        unread = sum(event.credit for event in link.all(BodyReceived)) - consumed
+        assert unread <= max(limits.stream_receive_buffer, 65_536) + 65_536
+        if not unread:
             break
-        credit = min(pending, 8192)
-        link.engine.consumed(1, credit)
+        credit = min(unread, 32_768)
+        link.engine.consumed(started.stream_id, credit)
         consumed += credit
-    assert link.body(1) == body
-    assert link.is_over(1)
+    assert link.body(started.stream_id) == body
+    assert link.is_over(started.stream_id)
 
 
 def tunnel(kit: Kit) -> None:

@@ -1,7 +1,7 @@
 """Clients in memory, so that an engine can be driven by bytes that nobody here wrote.
 
-Rules of this module: no protocol library; ``h1_peer`` and ``h2_peer`` wrap one each. A peer never waits: what it has
-to say is taken with ``take()``, and what the server says is given to ``receive()``.
+Rules of this module: no protocol library; ``h1_peer``, ``h2_peer`` and ``h3_peer`` wrap one each. A peer never waits:
+what it has to say is taken, and what the server says is given to it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Peer(Protocol):
     """A client's side of one connection."""
 
     responses: dict[int, Response]
+    #: False for a library that takes the content-length of a HEAD or a 304 for the length of what follows.
+    knows_bodyless: bool
 
     def request(
         self,
@@ -65,6 +67,20 @@ class Peer(Protocol):
     def send(self, number: int, data: bytes, *, end: bool = False, trailers: Fields = ()) -> None:
         """A part of the request's body or of the tunnel's bytes, sent as far as the server's windows let it."""
 
+    def pause(self, number: int) -> None:
+        """Reads no more of one response, so that its window stays shut.
+
+        Raises:
+            unittest.SkipTest: The client cannot.
+        """
+
+    def resume(self, number: int) -> None:
+        """Reads it again."""
+
+
+class StreamPeer(Peer, Protocol):
+    """A client over a byte stream."""
+
     def take(self) -> bytes:
         """What is to be given to the server now."""
 
@@ -74,8 +90,15 @@ class Peer(Protocol):
     def receive_eof(self) -> None:
         """The server closed its side."""
 
-    def pause(self, number: int) -> None:
-        """Reads no more of one response; where the protocol has windows, its window stays shut."""
 
-    def resume(self, number: int) -> None:
-        """Reads it again."""
+class DatagramPeer(Peer, Protocol):
+    """A client over datagrams, which speaks first."""
+
+    def take_datagrams(self, now: float) -> list[bytes]:
+        """What is to be given to the server now."""
+
+    def receive_datagram(self, data: bytes, now: float) -> None:
+        """Takes what the server sent."""
+
+    def handle_timer(self, now: float) -> None:
+        """Does what is due."""
