@@ -21,6 +21,7 @@ __all__ = ["HPACKError", "MemoDecoder", "MemoEncoder"]
 
 _MAX_BLOCKS = 32
 _MAX_BLOCK_BYTES = 512
+_MAX_TABLE_BYTES = 4_096
 
 #: Besides set-cookie, whose values RFC 7541 section 7.1.3 has in mind, what differs from one response to the next.
 _UNINDEXED = frozenset(
@@ -40,6 +41,18 @@ class MemoEncoder(Encoder):
     def __init__(self) -> None:
         super().__init__()
         self._blocks: dict[tuple[Any, ...], bytes] = {}
+
+    @property
+    def header_table_size(self) -> int:
+        """The table's bound in bytes: what the peer allows, and no more than the default."""
+        return self.header_table.maxsize
+
+    @header_table_size.setter
+    def header_table_size(self, value: int) -> None:
+        value = min(value, _MAX_TABLE_BYTES)
+        if value != self.header_table.maxsize:  # hpack forgets to signal a change that is made twice
+            self.header_table.maxsize = value
+            self.table_size_changes.append(value)
 
     def encode(self, headers: Any, huffman: bool = True) -> bytes:  # the library's own type is wider than ours
         table = self.header_table
