@@ -92,7 +92,7 @@ H2 = TransportSpec(
     engines={"h2": "tricorn_transports.engines.h2:H2Engine"},
     default_engine="h2",
     preface=_is_h2_preface,
-    features=("multiplex", "push", "early-hints", "trailers"),
+    features=("multiplex", "push", "early-hints", "trailers", "websocket"),
 )
 H3 = TransportSpec(
     name="h3",
@@ -101,7 +101,7 @@ H3 = TransportSpec(
     alpn=("h3",),
     engines={"aioquic": "tricorn_transports.engines.h3:create_endpoint"},
     default_engine="aioquic",
-    features=("multiplex", "early-hints", "trailers"),
+    features=("multiplex", "early-hints", "trailers", "websocket"),
 )
 
 

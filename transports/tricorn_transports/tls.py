@@ -60,7 +60,7 @@ class TlsContext:
             ConfigError: A file cannot be read, or the two do not belong together.
         """
         chain = _read(cert, "tls_cert")
-        _read(key, "tls_key")
+        private = _read(key, "tls_key")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # RFC 9113 section 9.2.1: HTTP/2 allows neither compression nor renegotiation.
@@ -68,8 +68,12 @@ class TlsContext:
         try:
             context.load_cert_chain(cert, key, password=_no_password)
         except ssl.SSLError as error:
-            reason = (error.reason or str(error)).replace("_", " ").lower()
-            raise ConfigError(f"tls_cert {cert}, tls_key {key}: {reason}") from error
+            # OpenSSL's own words ("PEM lib", "no certificate assigned") help nobody.
+            if "-----BEGIN CERTIFICATE-----" not in chain:
+                raise ConfigError(f"tls_cert: {cert} holds no certificate in PEM form") from error
+            if "PRIVATE KEY-----" not in private:
+                raise ConfigError(f"tls_key: {key} holds no private key in PEM form") from error
+            raise ConfigError(f"tls_key: {key} is not the key of the certificate in {cert}") from error
         context.set_alpn_protocols(list(alpn))
         begin = chain.find("-----BEGIN CERTIFICATE-----")
         end = chain.find("-----END CERTIFICATE-----", begin)

@@ -49,8 +49,9 @@ class UdpConnection(Connection):
 
     def received(self, data: bytes, path: Path, now: float) -> list[Event]:
         """Takes one datagram. The caller runs the ``turn``, so that a burst is answered once."""
-        self.client = path.peer
-        return self._engine.receive_datagram(data, path, now)
+        events = self._engine.receive_datagram(data, path, now)
+        self.client = self._engine.path.peer  # it follows a migration that QUIC has accepted, not every datagram
+        return events
 
     def _write(self) -> None:
         while datagrams := self._engine.datagrams_to_send(self.worker.runtime.now()):

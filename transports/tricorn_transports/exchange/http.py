@@ -422,7 +422,8 @@ class HttpExchange:
 
     def _application_returned(self) -> None:
         if self._state not in _OVER:
-            log.error("%s: the application returned before its response was complete", self._describe())
+            if not self._peer_left:  # one that was told its client is gone has every reason to stop
+                log.error("%s: the application returned before its response was complete", self._describe())
             self._answer_or_abort(500, AbortReason.INTERNAL_ERROR)
 
     def _application_failed(self, error: BaseException) -> None:
