@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
 import h2.config
@@ -27,6 +28,7 @@ class H2Client(Client):
         self.scheme = b"https" if tls else b"http"
         self.slow: set[int] = set()
         self.goaways: list[tuple[int, int]] = []
+        self._unparsed = bytearray()
         self._unsent: dict[int, tuple[bytearray, bool]] = {}
         self._sent: dict[int, int] = {}
         self.h2 = h2.connection.H2Connection(
@@ -102,8 +104,7 @@ class H2Client(Client):
 
     def poll(self, timeout: float = 0.05, *, read: bool = True) -> None:
         data = self.wire.poll(timeout, read=read)
-        # h2 holds that a GOAWAY ends its connection, and drops what comes behind it; we still want it.
-        for event in self.h2.receive_data(data) if data else ():
+        for event in self.h2.receive_data(self._without_goaways(data)) if data else ():
             self._on_event(event)
         if self.closed:
             for answer in self.responses.values():
@@ -111,6 +112,23 @@ class H2Client(Client):
                     answer.reset = -1
         else:
             self._push_out()
+
+    def _without_goaways(self, data: bytes) -> bytes:
+        """Takes them out: h2 holds that a GOAWAY ends its connection, and refuses what comes behind it."""
+        self._unparsed += data
+        frames = bytearray()
+        while len(self._unparsed) >= 9:
+            size = 9 + int.from_bytes(self._unparsed[:3], "big")
+            if len(self._unparsed) < size:
+                break
+            frame = bytes(self._unparsed[:size])
+            del self._unparsed[:size]
+            if frame[3] == 7:
+                last, code = struct.unpack_from("!II", frame, 9)
+                self.goaways.append((last, code))
+            else:
+                frames += frame
+        return bytes(frames)
 
     def _on_event(self, event: h2.events.Event) -> None:
         answer = self.responses.get(getattr(event, "stream_id", None) or 0, Response())
@@ -132,7 +150,4 @@ class H2Client(Client):
         elif isinstance(event, h2.events.PushedStreamReceived):
             self.responses[event.pushed_stream_id] = Response()
             self.responses[event.parent_stream_id].pushed.append((event.pushed_stream_id, list(event.headers)))
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self.goaways.append((event.last_stream_id, int(event.error_code)))
-            self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
         self.flush()

@@ -85,21 +85,22 @@ class AnyioRuntime:
         self._listeners.append(self.spawn(partial(self._accept, sock, listener)))
 
     async def _accept(self, sock: socket.socket, listener: Listener) -> None:
-        while True:
-            await anyio.wait_readable(sock)
-            try:
-                accepted, _ = sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                continue
-            except OSError as error:  # out of descriptors, most often: connections that end free some
-                log.error("cannot accept a connection: %s", error)
-                await anyio.sleep(_ACCEPT_PAUSE)
-                continue
-            accepted.setblocking(False)
-            if accepted.family != socket.AF_UNIX:
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = SocketTransport(accepted, TcpConnection(listener), self._tasks)
-            self._tasks.start_soon(transport.run)
+        with sock:  # a socket that nobody accepts on must refuse, not let clients wait in its backlog
+            while True:
+                await anyio.wait_readable(sock)
+                try:
+                    accepted, _ = sock.accept()
+                except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                    continue
+                except OSError as error:  # out of descriptors, most often: connections that end free some
+                    log.error("cannot accept a connection: %s", error)
+                    await anyio.sleep(_ACCEPT_PAUSE)
+                    continue
+                accepted.setblocking(False)
+                if accepted.family != socket.AF_UNIX:
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                transport = SocketTransport(accepted, TcpConnection(listener), self._tasks)
+                self._tasks.start_soon(transport.run)
 
     def read_datagrams(self, sock: socket.socket, make: UdpFactory) -> UdpSocket:
         def want_write(wanted: bool) -> None:
