@@ -198,3 +198,14 @@ def test_files_that_do_not_serve_are_named(tmp_path: Any, certificate: tuple[str
     ):
         with pytest.raises(ConfigError, match=r"\.pem"):
             create_endpoint(context, **wrong)
+
+
+def test_an_idle_timer_that_fires_before_the_close_is_sent_ends_the_connection(net: Any) -> None:
+    net.connect()
+    engine = net.engine
+    net.now += 1_000
+    engine.terminate(AbortReason.NO_ERROR)
+    engine.handle_deadline(net.now)
+    assert engine.is_closed()
+    assert engine.deadline() is None, "a deadline in the past would keep the worker busy for ever"
+    assert engine.datagrams_to_send(net.now) == []

@@ -100,6 +100,8 @@ class Connection(QuicConnection):
     @property
     def is_silent(self) -> bool:
         """It closes, and its CONNECTION_CLOSE (if one is to be sent) has been handed out."""
+        if self._state is QuicConnectionState.TERMINATED:
+            return True  # the timer fired before the CONNECTION_CLOSE was asked for; it will not be sent any more
         return self._close_event is not None and not self._close_pending
 
     @property
