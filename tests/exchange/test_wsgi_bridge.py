@@ -520,22 +520,76 @@ async def test_websockets_are_refused() -> None:
     assert client.sent == [{"type": "websocket.close"}]
 
 
-async def test_a_cancelled_request_ends_its_thread() -> None:
+async def wait_for(event: threading.Event) -> None:
+    with anyio.fail_after(5):
+        while not event.is_set():
+            await anyio.sleep(0.005)
+
+
+async def test_a_cancelled_request_ends_a_thread_that_waits_for_the_client() -> None:
     body = Body()
-    ended = threading.Event()
+    raised: list[BaseException] = []
+    waits, ended = threading.Event(), threading.Event()
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
+            waits.set()
             environ["wsgi.input"].read()
-        finally:
-            ended.set()
+        except OSError as error:
+            raised.append(error)
+        ended.set()
         return body
 
+    async with anyio.create_task_group() as group:
+        group.start_soon(Client(app).run, http_scope(method="POST"))
+        await wait_for(waits)
+        group.cancel_scope.cancel()
+    await wait_for(ended)
+    assert isinstance(raised[0], ClientDisconnected)
+
+
+async def test_a_cancelled_request_does_not_wait_for_a_busy_thread_whose_place_stays_taken() -> None:
+    starts, goes_on = threading.Semaphore(0), threading.Event()
+    events: list[str] = []
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        events.append("began")
+        starts.release()
+        assert goes_on.wait(5)
+        events.append("ended")
+        start_response(*OK_TEXT)
+        return [b"x"]
+
+    client = Client(app, threads=1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.run, http_scope())
+        while not starts.acquire(blocking=False):
+            await anyio.sleep(0.005)
+        group.cancel_scope.cancel()
+    assert events == ["began"]
     with anyio.move_on_after(0.05) as scope:
-        client = Client(app)
-        await client.run(http_scope(method="POST"))
+        await client.run(http_scope())
     assert scope.cancelled_caught
-    assert ended.wait(5)
+    assert events == ["began"]
+    goes_on.set()
+    await client.run(http_scope())
+    assert events == ["began", "ended", "began", "ended"]
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_whenever_a_request_is_cancelled_its_place_comes_back(turns: int) -> None:
+    """After this many turns of the loop it waits for its place, for its thread, or for the response."""
+    client = Client(answering(lambda environ: [b"x"]), threads=1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(Client.request, client)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    other = Client(client.bridge.app)
+    other.bridge = client.bridge
+    with anyio.fail_after(5):
+        await other.request()
+    assert other.body == b"x"
 
 
 # ------------------------------------------------------------------------------------------------ Flask
