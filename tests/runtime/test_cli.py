@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,23 @@ def test_a_wsgi_application_is_recognised(launch: Any, directory: Path) -> None:
     )
     command = launch("run", "web", *LOCAL)
     assert command.get("/x")[1] == "/x"
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "trio"])
+def test_a_thread_that_is_busy_for_ever_does_not_hold_the_end_up(launch: Any, directory: Path, runtime: str) -> None:
+    (directory / "busy.py").write_text(
+        "import threading\n"
+        "def app(environ, start_response):\n"
+        "    open('entered', 'x').close()\n"
+        "    threading.Event().wait()\n"
+    )
+    command = launch("run", "busy", *LOCAL, "--runtime", runtime, "--drain-timeout", "0.1", "--close-timeout", "0.1")
+    with socket.create_connection(("127.0.0.1", command.port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        while not (directory / "entered").exists():
+            time.sleep(0.01)
+        command.signal(signal.SIGTERM)
+        assert command.wait() == 0
 
 
 def test_a_unix_socket_file_is_gone_after_the_end(launch: Any, directory: Path) -> None:

@@ -125,9 +125,11 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     from tricorn_transports.loading import load_app
     from tricorn_transports.server import run
+    from tricorn_transports.supervisor.worker import end_despite_threads
 
     app = load_app(args.app, config.interface)
     run(app, config, on_ready=lambda sockets: _announce(args.app, config, sockets))
+    end_despite_threads(0)
     return 0
 
 

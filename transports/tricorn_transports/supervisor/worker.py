@@ -31,6 +31,9 @@ _log = logging.getLogger("tricorn.error")
 
 _LENGTH = struct.Struct("!I")
 
+#: Seconds for the threads of a server that has ended; requests had ``drain_timeout`` before.
+_THREADS_PATIENCE = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
@@ -155,6 +158,24 @@ def _end_with_parent(control: socket.socket, config: Config) -> None:
     os._exit(1)
 
 
+def end_despite_threads(status: int) -> None:
+    """Ends the process when threads outlive the server: what the drain gave up on must not hold the exit up.
+
+    Returns where no thread does, for an exit in order.
+    """
+    end = time.monotonic() + _THREADS_PATIENCE
+    others = [t for t in threading.enumerate() if t is not threading.current_thread() and not t.daemon]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    left = sum(thread.is_alive() for thread in others)
+    if left:
+        _log.warning("%d threads of the application are still busy and are left behind", left)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def command(fd: int) -> Sequence[str]:
     """The command line that runs ``main`` in a new interpreter, with the control socket as ``fd``."""
     return (sys.executable, "-m", "tricorn_transports.supervisor.worker", str(fd))
@@ -164,4 +185,6 @@ if __name__ == "__main__":
     # Under the module's own name: what is pickled refers to it, and "__main__" is another module.
     from tricorn_transports.supervisor import worker
 
-    sys.exit(worker.main(socket.socket(fileno=int(sys.argv[1]))))
+    exit_with = worker.main(socket.socket(fileno=int(sys.argv[1])))
+    worker.end_despite_threads(exit_with)
+    sys.exit(exit_with)
