@@ -19,6 +19,7 @@ from wire_clients.base import PATIENCE, Client, Wire
 from wire_clients.h1 import H1Client
 from wire_clients.h2 import H2Client
 from wire_clients.h3 import H3Client
+from wire_clients.websocket import WebSocket
 
 PROTOCOLS = ("h1", "h1-tls", "h2", "h2-tls", "h3")
 RUNTIMES = ("asyncio", "uvloop", "trio")
@@ -132,6 +133,12 @@ def net(request: pytest.FixtureRequest, certificate: Any, serve: Any, stages: An
 def make_wire_client() -> Callable[[str, socket.socket], Client]:
     """A clear-text client over a socket of the test's own: ``make_wire_client("1", sock)``."""
     return lambda version, sock: (H1Client if version == "1" else H2Client)(Wire(sock))
+
+
+@pytest.fixture
+def websocket() -> type[WebSocket]:
+    """A WebSocket over a client: ``websocket(client, path, headers)``."""
+    return WebSocket
 
 
 @pytest.fixture

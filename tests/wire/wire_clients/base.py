@@ -183,6 +183,7 @@ class Wire:
 class Client:
     """What the three clients have in common."""
 
+    version = ""
     scheme = b"http"
 
     def __init__(self) -> None:
@@ -197,6 +198,10 @@ class Client:
 
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
         raise NotImplementedError
+
+    def send_raw(self, stream: int, data: bytes) -> None:
+        """Sends bytes of a tunnel."""
+        self.send(stream, data)
 
     def send_trailers(self, stream: int, trailers: Headers) -> None:
         raise NotImplementedError

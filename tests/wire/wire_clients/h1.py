@@ -7,9 +7,18 @@ from collections.abc import Iterable
 import h11
 from wire_clients.base import Client, Headers, Response, Wire
 
+_PLAIN = [("host", "x")]
+_UPGRADE = [("host", "x"), ("connection", "upgrade"), ("upgrade", "x")]
+
+
+def _upgrades(fields: Headers) -> bool:
+    return any(name == b"upgrade" for name, _ in fields)
+
 
 class H1Client(Client):
     """HTTP/1.1; streams are numbered 1, 2, ... in the order of their requests, which may be pipelined."""
+
+    version = "1"
 
     def __init__(self, wire: Wire, host: bytes = b"localhost", *, tls: bool = False) -> None:
         super().__init__()
@@ -18,10 +27,11 @@ class H1Client(Client):
         self.scheme = b"https" if tls else b"http"
         self._order: list[tuple[int, h11.Connection]] = []
         self._chunked: dict[int, bool] = {}
-        self._overhead = 0
+        self._tunnel: Response | None = None
         self._queued = 0
 
     def open(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]] = (), *, end: bool = True) -> int:
+        """See ``Client``. With an ``upgrade`` field, what follows a 101 is in the response's body."""
         stream = len(self.responses) + 1
         fields = list(headers)
         chunked = not end and all(name != b"content-length" for name, _ in fields)
@@ -31,7 +41,7 @@ class H1Client(Client):
             fields.append((b"transfer-encoding", b"chunked"))
         lines = b"".join(b"%b: %b\r\n" % line for line in fields)
         parser = h11.Connection(h11.CLIENT)
-        parser.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
+        parser.send(h11.Request(method=method, target="/", headers=_UPGRADE if _upgrades(fields) else _PLAIN))
         parser.send(h11.EndOfMessage())
         self.responses[stream] = Response()
         self._order.append((stream, parser))
@@ -44,6 +54,9 @@ class H1Client(Client):
         if self._chunked[stream]:
             data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if end else b"")
         self._queued += len(data)
+        self.wire.send(data)
+
+    def send_raw(self, stream: int, data: bytes) -> None:
         self.wire.send(data)
 
     def send_trailers(self, stream: int, trailers: Headers) -> None:
@@ -67,6 +80,10 @@ class H1Client(Client):
 
     def poll(self, timeout: float = 0.05, *, read: bool = True) -> None:
         data = self.wire.poll(timeout, read=read)
+        if self._tunnel is not None:
+            self._tunnel.body += data
+            self._tunnel.ended = self.closed
+            return
         while self._order and (data or self.closed):
             stream, parser = self._order[0]
             answer = self.responses[stream]
@@ -88,6 +105,12 @@ class H1Client(Client):
     def _take(self, answer: Response, parser: h11.Connection) -> None:
         while not answer.ended:
             event = parser.next_event()
+            if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
+                answer.status, answer.headers = 101, list(event.headers)
+                answer.body += parser.trailing_data[0]
+                self._tunnel = answer
+                self._order.clear()
+                return
             if isinstance(event, h11.InformationalResponse):
                 answer.informational.append((event.status_code, list(event.headers)))
             elif isinstance(event, h11.Response):

@@ -21,6 +21,8 @@ class H2Client(Client):
         goaways: Last stream and code of each GOAWAY.
     """
 
+    version = "2"
+
     def __init__(self, wire: Wire, host: bytes = b"localhost", *, tls: bool = False, push: bool = False) -> None:
         super().__init__()
         self.wire = wire
@@ -46,9 +48,20 @@ class H2Client(Client):
     def flush(self) -> None:
         self.wire.send(self.h2.data_to_send())
 
-    def open(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]] = (), *, end: bool = True) -> int:
+    def open(
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        *,
+        end: bool = True,
+        protocol: bytes | None = None,
+    ) -> int:
+        """See ``Client``; with ``protocol``, CONNECT is an extended one (RFC 8441, RFC 9220)."""
         stream = self.h2.get_next_available_stream_id()
         pseudo = [(b":method", method.encode()), (b":scheme", self.scheme), (b":path", path.encode())]
+        if protocol is not None:
+            pseudo.append((b":protocol", protocol))
         self.responses[stream] = Response()
         self._sent[stream] = 0
         self.h2.send_headers(stream, [*pseudo, (b":authority", self.host), *headers], end_stream=end)

@@ -31,6 +31,8 @@ class H3Client(Client):
         terminated: The connection's end, as aioquic tells it.
     """
 
+    version = "3"
+
     scheme = b"https"
 
     def __init__(
@@ -67,9 +69,20 @@ class H3Client(Client):
 
         self.quic._write_stream_limits = write_stream_limits
 
-    def open(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]] = (), *, end: bool = True) -> int:
+    def open(
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        *,
+        end: bool = True,
+        protocol: bytes | None = None,
+    ) -> int:
+        """See ``Client``; with ``protocol``, CONNECT is an extended one (RFC 8441, RFC 9220)."""
         stream = self.quic.get_next_available_stream_id()
         pseudo = [(b":method", method.encode()), (b":scheme", b"https"), (b":authority", self.host)]
+        if protocol is not None:
+            pseudo.append((b":protocol", protocol))
         self.responses[stream] = Response()
         self.h3.send_headers(stream, [*pseudo, (b":path", path.encode()), *headers], end_stream=end)
         self.flush()
