@@ -69,12 +69,12 @@ class AnyioRuntime:
     async def _call_all(self) -> None:
         callbacks, self._soon = self._soon, []
         for callback in callbacks:
-            callback()
+            _call(callback)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> anyio.CancelScope:
         async def wait() -> None:
             await anyio.sleep_until(when)
-            callback()
+            _call(callback)
 
         return self.spawn(wait)
 
@@ -110,12 +110,12 @@ class AnyioRuntime:
         async def write() -> None:
             while udp.has_unsent:
                 await anyio.wait_writable(sock)
-                udp.writable()
+                _call(udp.writable)
 
         async def read() -> None:
             while True:
                 await anyio.wait_readable(sock)
-                udp.readable()
+                _call(udp.readable)
 
         udp = make(want_write)
         self._readers.append(self.spawn(read))
@@ -139,6 +139,14 @@ class AnyioRuntime:
                     callback(number)
 
         self._readers.append(self.spawn(watch))
+
+
+def _call(callback: Callable[[], object]) -> None:
+    """Calls as asyncio's loops do: a fault of ours is logged and costs no other connection anything."""
+    try:
+        callback()
+    except Exception:  # noqa: BLE001 - whatever it is, it must not end the task group, which is the server
+        log.exception("a fault of the server's own")
 
 
 def run(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], backend: str) -> None:

@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tricorn_transports.connection.tcp import TcpConnection
+from tricorn_transports.exchange.host import log
 from tricorn_transports.runtime.base import ends_of
 
 _HIGH_WATER = 65_536
@@ -48,6 +49,8 @@ class SocketTransport:
         try:
             with self._reader:
                 await self._read()
+        except Exception:  # noqa: BLE001 - a fault of ours costs this connection, not the task group, which is the server
+            log.exception("a fault of the server's own")
         finally:
             if self._writer is not None:
                 self._writer.cancel()
@@ -90,10 +93,14 @@ class SocketTransport:
             self._connection.pause_writing()
 
     async def _write_rest(self, scope: anyio.CancelScope) -> None:
-        with scope:
-            while self._unsent:
-                await anyio.wait_writable(self._sock)
-                self._send_unsent()
+        try:
+            with scope:
+                while self._unsent:
+                    await anyio.wait_writable(self._sock)
+                    self._send_unsent()  # which may call the connection
+        except Exception:  # noqa: BLE001 - as in `run`
+            log.exception("a fault of the server's own")
+            self.abort()
         self._writer = None
         self._all_sent()
 
