@@ -179,8 +179,18 @@ def test_half_a_pipelined_head_has_the_heads_deadline(new_h1):
 
 
 def test_shutdown_while_idle(h1):
+    h1.feed(GET)
+    h1.answer(1)
     h1.engine.begin_shutdown()
     assert h1.engine.is_closed()
+
+
+def test_shutdown_before_the_first_request(h1, responses):
+    h1.engine.begin_shutdown()
+    assert targets(h1.feed(GET)) == [b"/"]
+    h1.answer(1)
+    assert h1.engine.is_closed()
+    assert (b"connection", b"close") in responses(h1.wire, [b"GET"])[0].headers
 
 
 def test_shutdown_finishes_what_runs_and_starts_nothing(h1, responses):

@@ -95,7 +95,7 @@ class TcpConnection(Connection):
         listener, worker = self._listener, self.worker
         self._transport = transport
         self.client, self.server = client, server
-        if len(listener.connections) >= worker.limits.max_connections or worker.draining:
+        if len(listener.connections) >= worker.limits.max_connections:
             self._refuse()
             return
         listener.connections.add(self)

@@ -416,9 +416,12 @@ class Http1Engine:
             self._wait_anew(self._timeouts.keep_alive_timeout)
 
     def begin_shutdown(self) -> None:
-        """An idle connection ends now, any other with the response to its running or half-received request."""
+        """A kept-alive connection that is idle ends now, any other with the response to its request.
+
+        One that has asked nothing yet was opened to ask something: its first request is still answered.
+        """
         self._shutdown = True
-        if self._state is _SKIP or (self._state is _HEAD and not self._reader.held):
+        if self._state is _SKIP or (self._state is _HEAD and self._last_id > 0 and not self._reader.held):
             self._close()
 
     def terminate(self, reason: AbortReason) -> None:
