@@ -6,7 +6,6 @@ Rules of this module: nothing is parsed before it is asked for, and nothing twic
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +13,7 @@ from tricorn.concurrency import ForeignReceive, disconnect_register
 from tricorn.cookies import parse_cookies
 from tricorn.exceptions import ClientDisconnect, HTTPException
 from tricorn.headers import Headers
+from tricorn.json_codec import InvalidJSON, decode_json
 from tricorn.types import Receive, Scope, Send
 from tricorn.url import URL, InvalidAuthority, QueryParams
 
@@ -269,16 +269,9 @@ class Request(Connection):
         """
         body = await self.body()
         try:
-            return json.loads(body)
-        except UnicodeDecodeError as error:
-            raise HTTPException(400, f"the body is not JSON: byte {error.start} is not {error.encoding}") from error
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise HTTPException(400, f"the body is not JSON: {error.msg} at {where}") from error
-        except RecursionError as error:
-            raise HTTPException(400, "the body is not JSON that can be read: it is nested too deeply") from error
-        except ValueError as error:  # a number with too many digits
-            raise HTTPException(400, f"the body is not JSON that can be read: {error}") from error
+            return decode_json(body)
+        except InvalidJSON as error:
+            raise HTTPException(400, f"the body {error}") from error
 
     async def form(
         self, *, max_fields: int = 1000, max_files: int = 1000, max_field_bytes: int = 1024 * 1024

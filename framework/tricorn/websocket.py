@@ -7,16 +7,15 @@ notices it first.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from enum import Enum, auto
 from typing import Any
 
 from tricorn.exceptions import ClientDisconnect, WebSocketDisconnect
 from tricorn.headers import HeadersInit, encode_headers
+from tricorn.json_codec import InvalidJSON, decode_json, encode_json
 from tricorn.request import Connection
 from tricorn.response.base import PlainTextResponse, Response
-from tricorn.response.json import encode_json
 from tricorn.types import Message, Receive, Scope, Send
 
 
@@ -126,8 +125,8 @@ class WebSocket(Connection):
         """
         data = await self.receive()
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError):
+            return decode_json(data)
+        except InvalidJSON:
             raise await self._refuse(1007, "JSON is expected here") from None
 
     async def iter_text(self) -> AsyncIterator[str]:

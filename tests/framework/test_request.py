@@ -141,7 +141,7 @@ async def test_too_long_bodies_are_413(client_of, foreign):
     [
         (b'{"a": 1,}', "line 1, column 9"),
         (b"", "Expecting value at line 1, column 1"),
-        (b'"\xff"', "not utf-8"),
+        (b'"\xff"', "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"9" * 5_000, "digits"),
     ],

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from tricorn.exceptions import status_phrase
 from tricorn.headers import Headers, HeadersInit
+from tricorn.json_codec import encode_json
 from tricorn.response.base import PlainTextResponse, Response
-from tricorn.response.json import encode_json
 from tricorn_transports.http.fields import parse_parameters, split_list
 
 PROBLEM_JSON = "application/problem+json"

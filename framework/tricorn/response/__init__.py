@@ -1,9 +1,10 @@
 """Responses, and what handlers' values become. Each kind lives in a module of its own."""
 
+from tricorn.json_codec import encode_json
 from tricorn.response.base import Background, HTMLResponse, PlainTextResponse, Response
 from tricorn.response.convert import convert
 from tricorn.response.file import FileResponse, content_disposition
-from tricorn.response.json import JSONResponse, encode_json
+from tricorn.response.json import JSONResponse
 from tricorn.response.redirect import RedirectResponse
 from tricorn.response.sse import EventSourceResponse, ServerSentEvent
 from tricorn.response.stream import StreamingResponse

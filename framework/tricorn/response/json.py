@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, is_dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from enum import Enum
-from uuid import UUID
 
 from tricorn.headers import HeadersInit
+from tricorn.json_codec import encode_json
 from tricorn.response.base import Background, Response
 from tricorn.types import Encoder, Receive, Scope, Send
-
-
-def _default(value: object) -> object:
-    """What JSON has no form of its own for. Times are ISO 8601, decimals strings so that no digit gets lost."""
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, (UUID, Decimal)):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is not JSON serializable")
-
-
-#: Without white space; UTF-8; NaN and infinities are errors, since JSON has none.
-encode_json: Encoder = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default
-).encode
 
 
 class JSONResponse(Response):

@@ -14,8 +14,8 @@ import anyio
 
 from tricorn.concurrency import close_iterator, iterate_in_thread, run_beside
 from tricorn.headers import HeadersInit
+from tricorn.json_codec import encode_json
 from tricorn.response.base import Background, transmit
-from tricorn.response.json import encode_json
 from tricorn.response.stream import StreamingResponse
 from tricorn.types import Send
 
@@ -70,10 +70,7 @@ _HEARTBEAT = b":\n\n"
 
 
 def _text(data: object) -> str:
-    if isinstance(data, str):
-        return data
-    encoded = encode_json(data)
-    return encoded if isinstance(encoded, str) else encoded.decode()
+    return data if isinstance(data, str) else encode_json(data).decode()
 
 
 def _lines(text: str) -> list[str]:
