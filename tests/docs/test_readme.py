@@ -1,4 +1,4 @@
-"""README.md keeps its promises: its commands are those that CI and make run, its app answers, its links lead somewhere."""
+"""README.md keeps its promises: its commands are what CI and make run, its app answers, every link leads somewhere."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if "design" not in page.parts)
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if "\n```" in page.read_text(encoding="utf-8"))
 
 PLAIN, TLS = "http://127.0.0.1:8000", "https://localhost:8443"
 AUTHORITY = ".tricorn/authority.pem"
@@ -42,28 +42,50 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
             del sys.modules[name]
 
 
+@pytest.fixture
+def run_page(
+    blocks_of: Callable[..., Any], module: ModuleType, serve: Callable[..., Any], certificate: Any
+) -> Callable[[Path], None]:
+    """``run_page(page)``: runs its blocks, and fails where the page says something else than what happens."""
+
+    def run(page: Path) -> None:
+        printed: str | None = None
+        for block in blocks_of(page):
+            where = f"{page.name}:{block.line}"
+            if block.file is not None:
+                Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+                Path(block.file).write_text(block.text, encoding="utf-8")
+            if block.kind == "python":
+                printed = run_python(block.text, module, where)
+            elif block.kind == "output":
+                assert printed is not None, f"{where}: no Python block stands before this output"
+                check_output(block.text, printed, where)
+            elif block.kind == "console":
+                for command, expected in read_session(block.text, where):
+                    check_output(expected, run_command(command, module, serve, certificate), f"{where}: {command}")
+
+    return run
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
-def test_page(
-    page: Path,
-    blocks_of: Callable[..., Any],
-    module: ModuleType,
-    serve: Callable[..., Any],
-    certificate: Any,
-) -> None:
-    printed: str | None = None
-    for block in blocks_of(page):
-        where = f"{page.name}:{block.line}"
-        if block.file is not None:
-            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
-            Path(block.file).write_text(block.text, encoding="utf-8")
-        if block.kind == "python":
-            printed = run_python(block.text, module, where)
-        elif block.kind == "output":
-            assert printed is not None, f"{where}: no Python block stands before this output"
-            check_output(block.text, printed, where)
-        elif block.kind == "console":
-            for command, expected in read_session(block.text, where):
-                check_output(expected, run_command(command, module, serve, certificate), f"{where}: {command}")
+def test_page(page: Path, run_page: Callable[[Path], None]) -> None:
+    run_page(page)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint(1)\n```\n\n```output\n2\n```\n",
+        "```python\nfrom tricorn import App\napp = App()\n```\n\n```console\n$ curl -s http://127.0.0.1:8000/\nhi\n```\n",
+        "```console\n$ tricorn transports\nTRANSPORT HTTP\n```\n",
+    ],
+    ids=["output", "curl", "tricorn"],
+)
+def test_a_page_that_is_wrong_is_found(text: str, run_page: Callable[[Path], None], tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(pytest.fail.Exception, match="the page says"):
+        run_page(page)
 
 
 def run_python(text: str, module: ModuleType, where: str) -> str:
