@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from calendar import timegm
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 
 _MONTHS = {
     name: number
@@ -12,10 +15,20 @@ _MONTHS = {
     )
 }
 
+#: No date of the three formats is longer, and nothing longer is looked at.
+_MAX_LENGTH = 64
+
+#: The day's name carries nothing: it is neither needed nor held against the date. RFC 850 has dashes and two digits.
+_IMF_OR_850 = re.compile(
+    r"[A-Za-z]{3,9},[ ]*([0-9]{1,2})[ -]([A-Za-z]{3})[ -]([0-9]{4}|[0-9]{2})[ ]+"
+    r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})[ ]+(?:GMT|gmt)\Z"
+)
+_ASCTIME = re.compile(r"[A-Za-z]{3}[ ]+([A-Za-z]{3})[ ]+([0-9]{1,2})[ ]+([0-9]{2}):([0-9]{2}):([0-9]{2})[ ]+([0-9]{4})\Z")
+
 
 def format_date(seconds: float) -> str:
-    """IMF-fixdate of a time in seconds since the epoch: ``Sun, 06 Nov 1994 08:49:37 GMT``."""
-    return formatdate(int(seconds), usegmt=True)
+    """IMF-fixdate of a time in seconds since the epoch, rounded down: ``Sun, 06 Nov 1994 08:49:37 GMT``."""
+    return formatdate(seconds // 1, usegmt=True)
 
 
 def parse_date(text: str) -> float | None:
@@ -24,24 +37,29 @@ def parse_date(text: str) -> float | None:
     A two-digit year that would lie more than 50 years ahead is taken as of the century before (RFC 9110
     section 5.6.7); the caller's clock decides what "ahead" means only to the year, so the current year is used.
     """
-    parts = text.replace("-", " ").replace(",", " ").split()
+    return _parse(text.strip(" \t")) if len(text) <= _MAX_LENGTH else None
+
+
+@lru_cache(256)  # a server sees the same few dates again and again
+def _parse(text: str) -> float | None:
+    match = _IMF_OR_850.match(text)
+    if match is not None:
+        day, month, year_text, *clock = match.groups()
+    else:
+        match = _ASCTIME.match(text)
+        if match is None:
+            return None
+        month, day, *clock, year_text = match.groups()
+    year = int(year_text)
+    if len(year_text) == 2:
+        this_year = datetime.now(UTC).year
+        year += this_year - this_year % 100
+        if year > this_year + 50:
+            year -= 100
+    hour, minute, second = map(int, clock)
+    leap = second == 60  # a leap second is the first second of the next minute
     try:
-        if len(parts) == 6 and parts[5].upper() == "GMT":  # IMF-fixdate and RFC 850
-            day, month, year_text, clock = parts[1], parts[2], parts[3], parts[4]
-        elif len(parts) == 5:  # asctime
-            month, day, clock, year_text = parts[1], parts[2], parts[3], parts[4]
-        else:
-            return None
-        year = int(year_text)
-        if len(year_text) == 2:
-            this_year = datetime.now(UTC).year
-            year += this_year - this_year % 100
-            if year > this_year + 50:
-                year -= 100
-        elif len(year_text) != 4:
-            return None
-        hour, minute, second = (int(part) for part in clock.split(":"))
-        moment = datetime(year, _MONTHS[month.lower()], int(day), hour, minute, min(second, 59), tzinfo=UTC)
-    except (ValueError, KeyError, OverflowError):
+        moment = datetime(year, _MONTHS[month.lower()], int(day), hour, minute, 59 if leap else second)
+    except (ValueError, KeyError):
         return None
-    return moment.timestamp() + (1 if second == 60 else 0)
+    return float(timegm(moment.timetuple()) + leap)
