@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse as StarletteJSON
 from starlette.routing import Route as StarletteRoute
 
-from tricorn import App, Host, Mount, NoRoute, Response, Route, Router
+from tricorn import App, Host, Mount, NoRoute, Response, Route, Router, WebSocketRoute
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +103,16 @@ async def test_slash_policies(client_of):
     assert [(await strict.get(path)).status for path in ("/leaf/", "/dir", "/m")] == [404, 404, 404]
     ignoring = await client_of(App(routes, trailing_slash="ignore"))
     assert [(await ignoring.get(path)).text for path in ("/leaf/", "/dir", "/m")] == ["leaf", "dir", "m"]
+
+
+@pytest.mark.parametrize("policy", ["redirect", "ignore", "strict"])
+async def test_a_request_for_a_websocket_is_404_whatever_the_slash(client_of, policy):
+    async def echo(websocket): ...
+
+    app = App([WebSocketRoute("/ws", echo), WebSocketRoute("/ws/", echo)], trailing_slash=policy)
+    app.websocket("/any/{rest:path}")(echo)
+    client = await client_of(app)
+    assert [(await client.get(path)).status for path in ("/ws", "/ws/", "/any/x", "/any/x/")] == [404] * 4
 
 
 async def test_a_slash_redirect_never_leads_to_another_host(client_of, foreign):

@@ -68,6 +68,10 @@ class Resource:
         if "GET" in route.methods:
             self.methods.setdefault("HEAD", route)
 
+    def answers(self, kind: str) -> bool:
+        """Whether there is a route for scopes of this type at all."""
+        return bool(self.methods) if kind == "http" else self.websocket is not None
+
     def find(self, scope: Scope) -> Route | WebSocketRoute | None:
         """The route for a request to this resource."""
         return self.methods.get(scope["method"]) if scope["type"] == "http" else self.websocket
@@ -220,8 +224,13 @@ class Router(Registrar):
         first = text[1:].partition("/")[0]
         return index[first] if first in index else index[None]
 
-    def _matches(self, text: str) -> bool:
-        return text in self._static or any(entry.pattern.match(text) for entry in self._candidates(text))
+    def _matches(self, text: str, kind: str) -> bool:
+        """Whether something here answers this path, for a scope of this type."""
+        resource = self._static.get(text)
+        return (resource is not None and resource.answers(kind)) or any(
+            (isinstance(entry, Mount) or entry.answers(kind)) and entry.pattern.match(text) is not None
+            for entry in self._candidates(text)
+        )
 
     # ----------------------------------------------------------------------------------------- what matches nothing
 
@@ -230,7 +239,7 @@ class Router(Registrar):
         if not allowed and text != "/":
             policy = self.trailing_slash or getattr(app, "trailing_slash", "redirect")
             other = text[:-1] if text.endswith("/") else text + "/"
-            if policy != "strict" and self._matches(other):
+            if policy != "strict" and self._matches(other, scope["type"]):
                 if policy == "ignore":
                     await self._search(other, scope, receive, send)
                     return
