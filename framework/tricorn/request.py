@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
+#: No length has more digits; int() refuses more than 4300.
+_MAX_LENGTH_DIGITS = 20
+
+
 class State:
     """Values by attribute, kept in a mapping: the lifespan's state and what middleware adds to it."""
 
@@ -190,7 +194,9 @@ class Request(Connection):
     def content_length(self) -> int | None:
         """The body's length in bytes as announced, or ``None``."""
         text = self.headers.get("content-length")
-        return int(text) if text is not None and text.isdecimal() else None
+        if text is None or not text.isdecimal():
+            return None
+        return int(text.lstrip("0")[:_MAX_LENGTH_DIGITS] or "0")
 
     @property
     def last_event_id(self) -> str | None:

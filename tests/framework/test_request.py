@@ -133,6 +133,9 @@ async def test_too_long_bodies_are_413(client_of, foreign):
     announced = foreign(app, "POST", "/body", headers=[(b"content-length", b"5")], parts=[b"12345"])
     await announced.run()
     assert (announced.status, announced.asked) == (413, 0)  # no 100 (Continue) was provoked
+    absurd = foreign(app, "POST", "/body", headers=[(b"content-length", b"9" * 5000)], parts=[b"12345"])
+    await absurd.run()
+    assert absurd.status == 413
     assert (await client.post("/stream", content=iter([b"123", b"45"]))).status == 200
 
 
