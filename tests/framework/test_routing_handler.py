@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, NewType
 from uuid import UUID
 
 import pytest
 
 from tricorn import App, Mount, Request, Route, Router, WebSocketRoute
 from tricorn.routing.handler import HandlerPlan, Kind
+from tricorn.testing import Client
 
 if TYPE_CHECKING:
     from tricorn.request import Request as LaterRequest
@@ -133,3 +134,25 @@ def test_a_route_that_could_never_be_reached_is_refused():
     app.head("/x")(lambda: "")
     with pytest.raises(ValueError, match="HEAD is"):
         app.head("/x")(lambda: "")
+
+
+UserId = NewType("UserId", int)
+
+
+@pytest.mark.parametrize("annotation", [int, Annotated[int, "of the item"], int | None, UserId, "UserId"])
+def test_annotations_that_mean_a_type_convert(annotation):
+    def show(x):
+        return {"x": x}
+
+    show.__annotations__["x"] = annotation
+    with Client(App([Route("/{x}", show)])) as client:
+        assert client.get("/7").json() == {"x": 7}
+        assert client.get("/seven").status == 404
+
+
+def test_any_means_text():
+    def show(x: Any):
+        return {"x": x}
+
+    with Client(App([Route("/{x}", show)])) as client:
+        assert client.get("/7").json() == {"x": "7"}

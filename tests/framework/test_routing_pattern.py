@@ -25,6 +25,7 @@ ID = UUID("12345678-1234-5678-1234-567812345678")
         ("/{n:int}", "/٣", None),
         ("/{n:int}", "/" + "9" * 5000, None),
         ("/{n:float}", "/1.5", {"n": 1.5}),
+        ("/{n:float}", "/" + "9" * 400, None),
         ("/{u:uuid}", f"/{ID}", {"u": ID}),
         ("/{u:uuid}", "/1234", None),
         ("/{p:path}", "/a/b\nc/", {"p": "a/b\nc/"}),
@@ -53,8 +54,20 @@ def test_the_annotation_converts_where_the_template_does_not():
     assert PathPattern("/{a:path}", {"a": str}).match("/x/y")[0] == {"a": "x/y"}
     with pytest.raises(ValueError, match="int here and str in the handler"):
         PathPattern("/{a:int}", {"a": str})
-    with pytest.raises(ValueError, match="no converter makes bytes"):
-        PathPattern("/{a}", {"a": bytes})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "named"), [(bytes, "bytes"), (list[int], r"list\[int\]"), (int | str, "int | str")]
+)
+def test_an_annotation_that_no_converter_makes(annotation, named):
+    with pytest.raises(ValueError, match=f"no converter makes {named} for 'a'"):
+        PathPattern("/{a}", {"a": annotation})
+
+
+def test_an_annotation_that_cannot_be_looked_up():
+    with pytest.raises(ValueError, match="the annotation Later of 'a' is not known at run time"):
+        PathPattern("/{a}", {"a": "Later"})
+    assert PathPattern("/{a:int}", {"a": "Later"}).match("/1")[0] == {"a": 1}
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -11,7 +11,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
-from typing import Any, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, NewType, Union, cast, get_args, get_origin
 
 from tricorn.concurrency import is_coroutine_callable
 from tricorn.types import Handler
@@ -130,22 +131,37 @@ def _may_suspend(handler: Handler) -> bool:
 
 
 def _annotation(handler: Handler, annotation: object) -> object:
-    """The annotation itself, where it is written as a string (``from __future__ import annotations``).
+    """What an annotation means, also where it is written as a string (``from __future__ import annotations``).
 
     A name that cannot be looked up now, because it is imported for type checkers only, stays a string.
     """
-    if annotation is inspect.Parameter.empty:
-        return None
     if not isinstance(annotation, str):
-        return annotation
+        return _meaning(annotation)
     function = inspect.unwrap(handler)
     while isinstance(function, partial):
         function = function.func
     namespace = getattr(function, "__globals__", None) or getattr(type(function).__call__, "__globals__", {})
     try:
-        return eval(annotation, namespace)
+        return _meaning(eval(annotation, namespace))
     except Exception:  # noqa: BLE001  any expression may stand there, and it may fail in any way
         return annotation
+
+
+def _meaning(annotation: object) -> object:
+    """The type in ``Annotated[T, ...]``, ``T | None`` and a ``NewType``; ``None`` for no annotation and ``Any``."""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation = get_args(annotation)[0]
+        elif origin is UnionType or origin is Union:
+            members = [member for member in get_args(annotation) if member is not NoneType]
+            if len(members) != 1:
+                return annotation
+            annotation = members[0]
+        elif isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        else:
+            return None if annotation in (inspect.Parameter.empty, Any) else annotation
 
 
 def _means(annotation: object, subject: type) -> bool:

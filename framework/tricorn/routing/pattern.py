@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from inspect import formatannotation
+from math import isinf
+from typing import Any, Generic, TypeVar, Union, get_origin
 from urllib.parse import quote, unquote_to_bytes
 from uuid import UUID
 
@@ -55,6 +57,13 @@ def _format_int(value: int) -> str:
     return str(int(value))
 
 
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError("a number in a path is finite")
+    return value
+
+
 def _format_float(value: float) -> str:
     text = f"{float(value):.20f}".rstrip("0").rstrip(".")
     if not re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):
@@ -95,7 +104,7 @@ STR = Converter("str", str, r"[^/]+", str)
 for _converter in (
     STR,
     Converter("int", int, r"[0-9]+", int, _format_int),
-    Converter("float", float, r"[0-9]+(?:\.[0-9]+)?", float, _format_float),
+    Converter("float", float, r"[0-9]+(?:\.[0-9]+)?", _parse_float, _format_float),
     Converter("uuid", UUID, r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", UUID),
     Converter("path", PathText, r".*", PathText, multiple=True),
 ):
@@ -223,8 +232,11 @@ def _choose(template: str, name: str, wanted: str | None, annotation: object) ->
     """The converter that a template names, else the one that the handler's annotation means."""
     meant = converter_for(annotation)
     if wanted is None:
-        if meant is None and isinstance(annotation, type) and annotation is not object:
-            raise ValueError(f"path {template!r}: no converter makes {annotation.__name__} for {name!r}")
+        if isinstance(annotation, str):
+            raise ValueError(f"path {template!r}: the annotation {annotation} of {name!r} is not known at run time")
+        kind = get_origin(annotation) or annotation
+        if meant is None and (isinstance(kind, type) or kind is Union) and annotation is not object:
+            raise ValueError(f"path {template!r}: no converter makes {formatannotation(annotation)} for {name!r}")
         return meant or STR
     converter = _converters.get(wanted)
     if converter is None:
