@@ -28,7 +28,7 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from tricorn.exceptions import ClientDisconnect, status_phrase
-from tricorn.lifespan_client import run_lifespan
+from tricorn.lifespan import run_lifespan
 from tricorn.types import ASGIApp, Message
 from tricorn.wsgi_scope import scope_of
 from tricorn_transports.abc import StartResponse, WSGIEnvironment

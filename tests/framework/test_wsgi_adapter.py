@@ -18,7 +18,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from tricorn.lifespan_client import LifespanFailed
+from tricorn.lifespan import LifespanFailed
 from tricorn.wsgi import WSGIAdapter
 
 TEXT = [(b"content-type", b"text/plain")]

@@ -13,8 +13,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from tricorn.exceptions import HTTPException, NoRoute
-from tricorn.lifespan import Lifespan, add_state, answer_lifespan, as_context
-from tricorn.lifespan_client import run_lifespan
+from tricorn.lifespan import Lifespan, add_state, answer_lifespan, as_context, run_lifespan
 from tricorn.response.base import Response
 from tricorn.response.redirect import RedirectResponse
 from tricorn.routing.mount import Host, Mount, Routed

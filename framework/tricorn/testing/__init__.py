@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tricorn.lifespan_client import LifespanFailed
+from tricorn.lifespan import LifespanFailed
 from tricorn.testing.client import AsyncClient
 from tricorn.testing.exchange import IncompleteResponse
 from tricorn.testing.messages import ASGIViolation

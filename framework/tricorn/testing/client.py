@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 import anyio
 from anyio.abc import TaskGroup
 
-from tricorn.lifespan_client import run_lifespan
+from tricorn.lifespan import run_lifespan
 from tricorn.testing.content import Body, Content, Files, FormData, encode
 from tricorn.testing.cookies import Cookies
 from tricorn.testing.exchange import Exchange, time_limit
