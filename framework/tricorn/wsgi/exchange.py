@@ -1,36 +1,25 @@
-"""An ASGI application as a WSGI one (PEP 3333), so that it runs under gunicorn and every other WSGI server.
+"""One request under WSGI: the ASGI task in the loop's thread, and the iterable that the server draws from.
 
-The application runs on an event loop in one background thread of the process, which is started with the first
-request, so after a server's fork. Rules of this module: the WSGI server's own thread does all that may block on its
-socket, reading ``wsgi.input`` when the application asks and yielding parts when they are there; no body is held
-whole in either direction; what cannot be raised to the server any more is logged to ``tricorn.error``.
-
-What WSGI cannot carry is not offered: trailers, early hints, push and WebSockets. A server writes one part before it
-asks for the next, so request and response bodies flow in turns, not at the same time.
+Rules of this module: the WSGI server's own thread does all that may block on its socket, reading ``wsgi.input`` when
+the application asks and yielding parts when they are there; no body is held whole in either direction; what cannot
+be raised to the server any more is logged to ``tricorn.error``.
 """
 
 from __future__ import annotations
 
-import atexit
 import errno
 import logging
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
-from functools import partial
-from typing import Any, Literal
 from wsgiref.util import is_hop_by_hop
 
 import anyio
-from anyio.from_thread import BlockingPortal
 
 from tricorn.exceptions import ClientDisconnect, status_phrase
-from tricorn.lifespan import run_lifespan
 from tricorn.types import ASGIApp, Message
-from tricorn.wsgi_scope import scope_of
+from tricorn.wsgi.loop import EventLoop
+from tricorn.wsgi.scope import scope_of
 from tricorn_transports.abc import StartResponse, WSGIEnvironment
 from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.http.fields import is_safe_value, is_token_bytes
@@ -41,126 +30,7 @@ logger = logging.getLogger("tricorn.error")
 _READ_SIZE = 65_536
 
 
-class WSGIAdapter:
-    """A WSGI application that calls an ASGI one.
-
-    Args:
-        app: The ASGI application. Its lifespan is run once in a process: startup with the first request, shutdown
-            at the process's exit or in ``close()``.
-        backend: The event loop, ``"asyncio"`` or ``"trio"``.
-        buffer: Bytes of a response that may wait for the server; with more, ``await send()`` waits.
-        shutdown_timeout: Seconds that running requests and background work get at the exit.
-
-    Raises:
-        LifespanFailed: From every call, while the application's startup fails.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        backend: Literal["asyncio", "trio"] = "asyncio",
-        buffer: int = 65_536,
-        shutdown_timeout: float = 30.0,
-    ) -> None:
-        self._app = app
-        self._backend = backend
-        self._buffer = buffer
-        self._shutdown_timeout = shutdown_timeout
-        self._lock = threading.Lock()
-        self._loop: _Loop | None = None
-        os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        refusal = _refuse(environ)
-        if refusal is not None:
-            start_response(f"{refusal} {status_phrase(refusal)}", [("Content-Type", "text/plain; charset=utf-8")])
-            return [status_phrase(refusal).encode()]
-        exchange = _Exchange(self._app, environ, start_response, self._running(), self._buffer)
-        exchange.begin()
-        return exchange
-
-    def close(self) -> None:
-        """Ends what runs and shuts the application down. A later call starts it anew."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            atexit.unregister(self.close)
-            loop.close(self._shutdown_timeout)
-
-    def _running(self) -> _Loop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = _Loop(self._app, self._backend)
-                atexit.register(self.close)
-            return self._loop
-
-
-def _forget(reference: weakref.ref[WSGIAdapter]) -> None:
-    """In a forked child the parent's thread does not exist, and its lock may be held by nobody."""
-    adapter = reference()
-    if adapter is not None:
-        adapter._lock = threading.Lock()
-        adapter._loop = None
-
-
-def _refuse(environ: WSGIEnvironment) -> int | None:
-    """The status for a body whose end cannot be known."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length:
-        return None if length.isdecimal() else 400
-    chunked = "HTTP_TRANSFER_ENCODING" in environ and not environ.get("wsgi.input_terminated")
-    return 411 if chunked else None
-
-
-class _Loop:
-    """The event loop's thread with the started application."""
-
-    def __init__(self, app: ASGIApp, backend: str) -> None:
-        self._running: set[Future[None]] = set()
-        self._started: Future[tuple[BlockingPortal, dict[str, Any]]] = Future()
-        self._ended: Future[None] = Future()
-        self._thread = threading.Thread(target=self._main, args=(app, backend), name="tricorn-wsgi", daemon=True)
-        self._thread.start()
-        self.portal, self.state = self._started.result()
-
-    # Not anyio's start_blocking_portal(): in a forked child its generator would be collected, and wait for a thread
-    # that only the parent has.
-    def _main(self, app: ASGIApp, backend: str) -> None:
-        try:
-            anyio.run(self._serve, app, backend=backend)
-        except BaseException as error:  # noqa: BLE001 - raised where the loop is started or closed
-            (self._ended if self._started.done() else self._started).set_exception(error)
-        else:
-            self._ended.set_result(None)
-
-    async def _serve(self, app: ASGIApp) -> None:
-        async with run_lifespan(app) as state, BlockingPortal() as portal:
-            self._started.set_result((portal, state))
-            await portal.sleep_until_stopped()
-
-    def start(self, func: Callable[[], Any]) -> None:
-        """Runs ``func``, a coroutine function that raises nothing, as a task."""
-        future: Future[None] = self.portal.start_task_soon(func)
-        self._running.add(future)
-        future.add_done_callback(self._running.discard)
-
-    def call_soon(self, func: Callable[[], object]) -> None:
-        """Calls ``func`` in the loop's thread, if it still runs."""
-        try:
-            self.portal.start_task_soon(func)
-        except RuntimeError:  # the adapter has been closed: there is no task left to be told
-            logger.debug("the event loop of a WSGI request is gone", exc_info=True)
-
-    def close(self, timeout: float) -> None:
-        for future in wait(list(self._running), timeout).not_done:
-            future.cancel()
-        self.portal.call(self.portal.stop)
-        self._thread.join()
-        self._ended.result()
-
-
-class _Exchange(Iterator[bytes]):
+class Exchange(Iterator[bytes]):
     """One request: an ASGI task in the loop's thread, and the iterable that the WSGI server's thread draws from.
 
     All fields below the lock are shared by both threads and touched only with the lock held; nothing waits for the
@@ -168,7 +38,7 @@ class _Exchange(Iterator[bytes]):
     """
 
     def __init__(
-        self, app: ASGIApp, environ: WSGIEnvironment, start_response: StartResponse, loop: _Loop, buffer: int
+        self, app: ASGIApp, environ: WSGIEnvironment, start_response: StartResponse, loop: EventLoop, buffer: int
     ) -> None:
         self._app = app
         self._start_response = start_response
