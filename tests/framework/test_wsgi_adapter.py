@@ -18,6 +18,7 @@ from wsgiref.validate import validator
 
 import pytest
 
+from tricorn import App, FileResponse, HTMLResponse, RedirectResponse, Response
 from tricorn.lifespan import LifespanFailed
 from tricorn.wsgi import WSGIAdapter
 
@@ -97,6 +98,40 @@ def test_validator_finds_no_fault(backend):
         assert call.headers == [("content-type", "text/plain")]
         assert Call(checked, environ_of()).read() == b"GET / / 2 "
         assert Call(checked, environ_of("HEAD")).read() == b""
+
+
+def test_validator_finds_no_fault_in_any_kind_of_response(tmp_path):
+    app = App(debug=True)
+    file = tmp_path / "f.bin"
+    file.write_bytes(b"f" * 100_000)
+    answers = {
+        "/redirect": lambda: RedirectResponse("/text"),
+        "/text": lambda: "text",
+        "/json": lambda: {"a": 1},
+        "/none": lambda: None,
+        "/bytes": lambda: Response(b"no type"),
+        "/empty": lambda: Response(b"", 404),
+        "/not-modified": lambda: HTMLResponse("", 304),
+        "/stream": lambda: iter(["a", "", "b"]),
+        "/file": lambda: FileResponse(file),
+        "/fails": lambda: 1 / 0,
+    }
+    for path, answer in answers.items():
+        app.get(path, name=path)(answer)
+    with adapted(app) as adapter:
+        checked = validator(adapter)
+        for path in (*answers, "/text/", "/nowhere"):
+            for method in ("GET", "HEAD", "POST"):
+                call = Call(checked, environ_of(method, path))
+                body = call.read()
+                assert not (body and method == "HEAD")
+                assert ("Content-Type" in dict(call.headers)) == (path in ("/redirect", "/bytes", "/empty", "/text/"))
+
+
+def test_a_length_that_is_none_is_refused():
+    with adapted(echo) as adapter:
+        for length in ("-1", "1_0", "٣", "9" * 5000):
+            assert Call(adapter, environ_of("POST", CONTENT_LENGTH=length)).status == "400 Bad Request"
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,6 @@ def _refuse(environ: WSGIEnvironment) -> int | None:
     """The status for a body whose end cannot be known."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length:
-        return None if length.isdecimal() else 400
+        return None if length.isascii() and length.isdecimal() and len(length) <= 20 else 400
     chunked = "HTTP_TRANSFER_ENCODING" in environ and not environ.get("wsgi.input_terminated")
     return 411 if chunked else None

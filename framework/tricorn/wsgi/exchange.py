@@ -169,6 +169,14 @@ class Exchange(Iterator[bytes]):
             raise self._failure()
         assert self._head is not None
         status, headers = self._head
+        has_type = any(name.lower() == "content-type" for name, _ in headers)
+        # PEP 3333's checker wants the field with all statuses but these two, and never with them.
+        if status in (204, 304) and has_type:
+            headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
+        elif status not in (204, 304) and not has_type:
+            with self._lock:
+                is_empty = self._complete and not self._parts
+            headers.append(("Content-Type", "text/plain" if is_empty else "application/octet-stream"))
         self._start_response(f"{status} {status_phrase(status)}", headers)
 
     def __next__(self) -> bytes:
