@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from tricorn.expected import ExpectedExceptions
 from tricorn.lifespan import Lifespan
+from tricorn.middleware.errors import ErrorsMiddleware, ExpectedExceptions
 from tricorn.request import MAX_BODY_BYTES, State
-from tricorn.response.convert import convert
 from tricorn.routing.registrar import Registrar
 from tricorn.routing.route import wrap
 from tricorn.routing.router import AnyRoute, Router, TrailingSlash
@@ -83,15 +82,9 @@ class App(Registrar):
         await (self._stack or self._build())(scope, receive, send)
 
     def _build(self) -> ASGIApp:
-        from tricorn.middleware.errors import ErrorsMiddleware
-
         handlers = self._exception_handlers
-        self._stack = ErrorsMiddleware(
-            wrap(ExpectedExceptions(self.router, handlers), self._middleware),
-            debug=self.debug,
-            handlers=handlers,
-            convert=convert,
-        )
+        inner = wrap(ExpectedExceptions(self.router, handlers), self._middleware)
+        self._stack = ErrorsMiddleware(inner, debug=self.debug, handlers=handlers)
         return self._stack
 
     @property

@@ -15,7 +15,8 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from tricorn import App, Host, HTTPException, Middleware, Mount, Route, Router, StreamingResponse
 from tricorn.commands.routes import command, rows, table
-from tricorn.testing import AsyncClient, LifespanFailed
+from tricorn.middleware import CORSMiddleware
+from tricorn.testing import AsyncClient, LifespanFailed, WebSocketDenied
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +107,30 @@ async def test_exception_handlers(client_of):
         app.exception_handler("404")
     with pytest.raises(ValueError, match="not an error"):
         HTTPException(200)
+
+
+async def test_handlers_may_be_registered_later_and_middleware_sees_what_they_answer(client_of):
+    """Both layers that answer exceptions read one table, and know a group of one."""
+    app = App(middleware=[Middleware(CORSMiddleware, allow_origins=["*"])])
+
+    @app.get("/{status:int}")
+    async def fail(status: int):
+        raise ExceptionGroup("", [HTTPException(status)])
+
+    @app.websocket("/{status:int}")
+    async def refuse(websocket, status: int):
+        raise HTTPException(status)
+
+    client = await client_of(app)
+    headers = {"origin": "https://example.com"}
+    missing = await client.get("/404", headers=headers)
+    assert (missing.status, missing.headers["access-control-allow-origin"]) == (404, "*")
+    app.exception_handler(409)(lambda request, error: ("late", 409))
+    assert (await client.get("/409")).text == "late"
+    with pytest.raises(WebSocketDenied) as denied:
+        async with client.websocket("/409"):
+            pass
+    assert denied.value.response.text == "late"
 
 
 async def test_what_nobody_expected_goes_through_middleware_to_the_server(client_of):

@@ -8,7 +8,7 @@ import pytest
 
 from tricorn.exceptions import ClientDisconnect, HTTPException, status_phrase
 from tricorn.middleware.errors import ErrorsMiddleware
-from tricorn.response import PlainTextResponse, convert
+from tricorn.response import PlainTextResponse
 from tricorn.testing import Client, WebSocketClosed, WebSocketDenied
 
 
@@ -27,7 +27,7 @@ def backend(request):
 
 
 def client_of(app, handlers=None, *, debug=False, **options):
-    wrapped = ErrorsMiddleware(app, debug=debug, handlers=handlers or {}, convert=convert)
+    wrapped = ErrorsMiddleware(app, debug=debug, handlers=handlers)
     return Client(wrapped, lifespan=False, **options)
 
 
@@ -101,7 +101,7 @@ def handler(text):
         (Odd(), "odd"),
         (ValueError(), "value"),
         (UnicodeError(), "value"),
-        (Teapot(418), "by status"),
+        (Teapot(418), "teapot"),
         (Teapot(419), "teapot"),
         (HTTPException(418), "by status"),
         (HTTPException(404), "any http"),
@@ -238,6 +238,6 @@ def test_lifespan_passes_through(caplog):
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    with Client(ErrorsMiddleware(app, debug=False, handlers={}, convert=convert)):
+    with Client(ErrorsMiddleware(app)):
         pass
     assert log == ["lifespan", "lifespan.startup"]

@@ -1,82 +1,98 @@
-"""From an exception to a response.
+"""From an exception to a response, in two layers around an application.
 
-Rules of this module: an expected exception (``HTTPException``, or one with a handler of its own) is answered and is
-over. Every other one is answered with a 500 and raised again, so that the server logs it: once, in one place. When
-the response has begun nothing can be answered any more, and every exception is raised, so that the server breaks the
-stream off. Nothing is buffered: the middleware only notes that the response has begun.
+``ExpectedExceptions`` stands innermost, right around the routes: what it answers (``HTTPException``, and whatever has
+a handler of its own) is over, and the middleware in between sees an ordinary response that it can add to (CORS,
+sessions). ``ErrorsMiddleware`` stands outermost and answers what is left: exceptions of middleware, of WebSockets'
+handshakes, and those that nobody expected. The last are answered with a 500 and raised again, so that the server logs
+them: once, in one place.
+
+Rules of this module: when the response has begun nothing can be answered any more, and every exception is raised, so
+that the server breaks the stream off. Nothing is buffered: both layers only note that the response has begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from tricorn.concurrency import call
 from tricorn.exceptions import ClientDisconnect, HTTPException, WebSocketDisconnect
 from tricorn.headers import Headers
-from tricorn.middleware.debug_page import CONTENT_SECURITY_POLICY, debug_html, debug_text
 from tricorn.middleware.denial import refuse
 from tricorn.middleware.problem import PROBLEM_JSON, error_response, negotiate, problem
 from tricorn.request import Connection, Request
 from tricorn.response.base import HTMLResponse, PlainTextResponse, Response
+from tricorn.response.convert import convert
 from tricorn.types import ASGIApp, ExceptionHandler, ExceptionHandlers, Message, Receive, Scope, Send
 
 #: What may be sent before the response begins.
 _PRELUDE = frozenset({"http.response.early_hint", "http.response.push", "http.response.debug"})
 
-#: Handlers for these see every failure; it stays a failure, and is raised again after their answer.
-_CATCH_ALL = (Exception, BaseException)
+
+class ExpectedExceptions:
+    """Answers the HTTP exceptions of ``app`` that are answers.
+
+    That is the handler of the exception's class or nearest base class below ``Exception``; that of an
+    ``HTTPException``'s status comes just before ``HTTPException``'s own. An ``HTTPException`` without a handler is
+    plain text or, for clients that prefer JSON, a problem document (RFC 9457). A group of one exception counts as
+    that exception.
+
+    Args:
+        handlers: By status or by class: ``(request, exception)``, asynchronous or not, to anything that a route's
+            handler may return. Read anew for every exception.
+    """
+
+    def __init__(self, app: ASGIApp, handlers: ExceptionHandlers) -> None:
+        self._app = app
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        watched = _WatchedSend(send)
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as raised:
+            error = _unwrapped(raised)
+            handler = _find_handler(self._handlers, error)
+            if watched.last or (handler is None and not isinstance(error, HTTPException)):
+                raise
+            response = await _expected_response(handler, Request(scope, receive, send), error)
+            await response(scope, receive, send)
 
 
 class ErrorsMiddleware:
     """Answers exceptions of the application, of HTTP requests and of WebSockets' handshakes.
 
-    An ``HTTPException`` is answered by the handler of its status, or else of its class or the nearest base class
-    below ``Exception``, or else with plain text or, for clients that prefer JSON, a problem document (RFC 9457).
-    Another exception is answered by the handler of its class or of the nearest base class; if that is
-    ``Exception``, or only a handler for 500 is there, the exception is raised again afterwards, as it is without
-    any. A group of one exception counts as that exception.
+    What ``ExpectedExceptions`` answers is answered here in the same way. Another exception is answered by the handler
+    of ``Exception`` or ``BaseException`` or of status 500, or else with a bare 500, and raised again.
 
     A WebSocket that is not open yet is refused with the response, an open one is closed with 1011.
 
     Args:
         debug: Whether the client gets the traceback in place of a bare 500.
-        handlers: By status or by class; ``(request, exception)``, asynchronous or not, to a value for ``convert``.
-        convert: Makes a response of a handler's value.
+        handlers: As those of ``ExpectedExceptions``.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, debug: bool, handlers: ExceptionHandlers, convert: Callable[[object], Response]
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, debug: bool = False, handlers: ExceptionHandlers | None = None) -> None:
         self._app = app
         self._debug = debug
-        self._by_class = {key: handler for key, handler in handlers.items() if isinstance(key, type)}
-        self._by_status = {key: handler for key, handler in handlers.items() if isinstance(key, int)}
-        self._convert = convert
+        self._handlers: ExceptionHandlers = {} if handlers is None else handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        last_sent = ""
-
-        def watched_send(message: Message) -> Awaitable[None]:  # no coroutine of its own: every message goes this way
-            nonlocal last_sent
-            if message["type"] not in _PRELUDE:
-                last_sent = message["type"]
-            return send(message)
-
+        watched = _WatchedSend(send)
         try:
-            await self._app(scope, receive, watched_send)
+            await self._app(scope, receive, watched)
         except Exception as raised:
             error = _unwrapped(raised)
             if isinstance(error, (ClientDisconnect, WebSocketDisconnect)):
                 return  # nobody is left to be answered, and the application did nothing wrong
-            if last_sent in ("websocket.accept", "websocket.send"):
+            if watched.last in ("websocket.accept", "websocket.send"):
                 await _close(send)
-                raise
-            if last_sent:
-                raise
-            if not await self._answer(error, scope, receive, send):
+            if watched.last or not await self._answer(error, scope, receive, send):
                 raise
 
     async def _answer(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -85,39 +101,30 @@ class ErrorsMiddleware:
         Raises:
             Exception: What a handler raised, after it was answered with a 500.
         """
-        handler, is_over = self._handler(error)
-        if handler is None:
-            await refuse(self._default(error, scope), scope, receive, send)
-            return is_over
+        handler = _find_handler(self._handlers, error)
+        is_over = handler is not None or isinstance(error, HTTPException)
+        if not is_over:
+            keys = (Exception, BaseException, 500)
+            handler = next((self._handlers[key] for key in keys if key in self._handlers), None)
         request = Request(scope, receive, send) if scope["type"] == "http" else Connection(scope)
         try:
-            response = self._convert(await call(handler, request, error))
-        except HTTPException as second:
-            response = self._default(second, scope)
+            if handler is None and not is_over:
+                response = self._failure(error, scope)
+            else:
+                response = await _expected_response(handler, request, error)
         except Exception as second:
-            await refuse(self._default(second, scope), scope, receive, send)
+            await refuse(self._failure(second, scope), scope, receive, send)
             raise
         await refuse(response, scope, receive, send)
         return is_over
 
-    def _handler(self, error: Exception) -> tuple[ExceptionHandler | None, bool]:
-        """The handler for an exception, and whether the exception is over with its answer."""
-        if isinstance(error, HTTPException) and error.status in self._by_status:
-            return self._by_status[error.status], True
-        for cls in type(error).__mro__:
-            if cls in self._by_class and cls not in _CATCH_ALL:
-                return self._by_class[cls], True
-        if isinstance(error, HTTPException):
-            return None, True
-        catch_all = (self._by_class[cls] for cls in _CATCH_ALL if cls in self._by_class)
-        return next(catch_all, self._by_status.get(500)), False
-
-    def _default(self, error: Exception, scope: Scope) -> Response:
+    def _failure(self, error: Exception, scope: Scope) -> Response:
+        """The answer to an exception that nobody expected."""
         headers = Headers(scope["headers"])
-        if isinstance(error, HTTPException):
-            return error_response(headers, error.status, error.detail, headers=error.headers)
         if not self._debug:
             return error_response(headers, 500)
+        from tricorn.middleware.debug_page import CONTENT_SECURITY_POLICY, debug_html, debug_text
+
         response: Response
         offers = ("text/plain", "text/html", PROBLEM_JSON, "application/json")
         kind = negotiate(",".join(headers.getlist("accept")), offers)
@@ -134,11 +141,52 @@ class ErrorsMiddleware:
         return response
 
 
+class _WatchedSend:
+    """``send`` that remembers the type of the last message, but for those that may come before the response.
+
+    Not a coroutine of its own: it stands in every message's way.
+    """
+
+    __slots__ = ("last", "send")
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.last = ""
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] not in _PRELUDE:
+            self.last = message["type"]
+        return self.send(message)
+
+
 def _unwrapped(error: Exception) -> Exception:
     """The one exception of a group of one, which is what a task group makes of a failure inside it."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def _find_handler(handlers: ExceptionHandlers, error: Exception) -> ExceptionHandler | None:
+    """The handler of an exception that is over with its answer; see ``ExpectedExceptions``."""
+    for kind in type(error).__mro__:
+        if kind is Exception:
+            break
+        if kind is HTTPException and isinstance(error, HTTPException) and error.status in handlers:
+            return handlers[error.status]
+        if kind in handlers:
+            return handlers[kind]
+    return None
+
+
+async def _expected_response(handler: ExceptionHandler | None, request: Connection, error: Exception) -> Response:
+    """What a handler answers, or ``error`` itself, an ``HTTPException``, where there is none."""
+    if handler is not None:
+        try:
+            return convert(await call(handler, request, error))
+        except HTTPException as second:
+            error = second
+    assert isinstance(error, HTTPException)
+    return error_response(request.headers, error.status, error.detail, headers=error.headers)
 
 
 async def _close(send: Send) -> None:
