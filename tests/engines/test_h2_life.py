@@ -50,6 +50,20 @@ def test_shutdown_says_goaway_twice_and_serves_what_came_between() -> None:
     assert link.peer.goaway.error_code == 0
 
 
+def test_a_wrong_preface_is_answered_by_whole_frames() -> None:
+    link = StreamKit("h2", H2Engine, H2Peer, Limits()).connect()
+    link.engine.receive_data(b"INVALID CONNECTION PREFACE\r\n\r\n", link.now)
+    output = b"".join(link.engine.data_to_send(link.now))
+    kinds = []
+    while output:
+        length = int.from_bytes(output[:3], "big")
+        assert len(output) >= 9 + length
+        kinds.append(output[3])
+        output = output[9 + length :]
+    assert kinds == [0x4, 0x8, 0x7]  # SETTINGS, WINDOW_UPDATE, GOAWAY
+    assert link.engine.is_closed()
+
+
 def test_shutdown_does_not_wait_for_a_client_that_says_nothing() -> None:
     link = connect()
     link.engine.begin_shutdown()

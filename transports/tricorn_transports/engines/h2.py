@@ -425,8 +425,10 @@ class H2Engine(H2Output):
         """h2 has ended its connection and written a GOAWAY; where only a stream erred, both are taken back."""
         connection = self._connection
         written = connection.data_to_send()
-        if len(written) > wire.GOAWAY_LENGTH:
-            self._out.append(written[: -wire.GOAWAY_LENGTH])
+        if written[-wire.GOAWAY_LENGTH :].startswith(wire.GOAWAY_HEADER):  # it writes none for a wrong preface
+            written = written[: -wire.GOAWAY_LENGTH]
+        if written:
+            self._out.append(written)
         frame = connection.incoming_buffer.current
         # A malformed head or body (RFC 9113 section 8.1.1) comes as one of these, and with no cause; what the state
         # machines or HPACK refuse has one.

@@ -76,9 +76,13 @@ def reason_of(code: int) -> AbortReason:
     return REASONS[code] if code < len(REASONS) else AbortReason.INTERNAL_ERROR
 
 
+#: The frame header of a GOAWAY without debug data.
+GOAWAY_HEADER = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00"
+
+
 def goaway(last_stream_id: int, code: int) -> bytes:
     """A GOAWAY frame (RFC 9113 section 6.8)."""
-    return b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + last_stream_id.to_bytes(4, "big") + code.to_bytes(4, "big")
+    return GOAWAY_HEADER + last_stream_id.to_bytes(4, "big") + code.to_bytes(4, "big")
 
 
 #: The length of a GOAWAY frame without debug data.
