@@ -43,6 +43,18 @@ def parse_authority(text: str) -> tuple[str, int | None]:
     return match["host"].lower(), port
 
 
+def host_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int | None] | None:
+    """Host and port that a request's Host field names; ``None`` where it names none (RFC 9112 section 3.2).
+
+    Raises:
+        InvalidAuthority: It has another shape, or there are two of them.
+    """
+    values = [value for name, value in headers if name == b"host"]
+    if len(values) > 1:
+        raise InvalidAuthority("there is more than one Host")
+    return parse_authority(values[0].decode("latin-1")) if values and values[0] else None
+
+
 class QueryParams(Mapping[str, str]):
     """The fields of a query string or of a form: several values to a name.
 
@@ -133,11 +145,9 @@ class URL:
             InvalidAuthority: Host names no host, or there are two of them.
         """
         scheme = scope.get("scheme") or ("ws" if scope["type"] == "websocket" else "http")
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) > 1:
-            raise InvalidAuthority("there is more than one Host")
-        if hosts and hosts[0]:
-            host, port = parse_authority(hosts[0].decode("latin-1"))
+        named = host_of(scope["headers"])
+        if named is not None:
+            host, port = named
         else:
             server = scope.get("server")
             if server is None or server[1] is None:  # a Unix socket: nothing is known

@@ -16,6 +16,7 @@ from tricorn.headers import HeadersInit, encode_headers
 from tricorn.json_codec import InvalidJSON, decode_json, encode_json
 from tricorn.request import Connection
 from tricorn.response.base import PlainTextResponse, Response
+from tricorn.response.denial import refuse
 from tricorn.types import Message, Receive, Scope, Send
 
 
@@ -210,11 +211,7 @@ class WebSocket(Connection):
             return
         await self._connect()
         self._state = _State.CLOSED
-
-        async def send(message: Message) -> None:
-            await self._send({**message, "type": "websocket." + message["type"]})
-
-        await (response or PlainTextResponse("403 Forbidden", 403))(self.scope, self._receive, send)
+        await refuse(response or PlainTextResponse("403 Forbidden", 403), self.scope, self._receive, self._send)
 
     # ---------------------------------------------------------------------------------------------------------------
 

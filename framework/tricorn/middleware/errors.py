@@ -17,11 +17,11 @@ from collections.abc import Awaitable
 from tricorn.concurrency import call
 from tricorn.exceptions import ClientDisconnect, HTTPException, WebSocketDisconnect
 from tricorn.headers import Headers
-from tricorn.middleware.denial import refuse
 from tricorn.middleware.problem import PROBLEM_JSON, error_response, negotiate, problem
 from tricorn.request import Connection, Request
 from tricorn.response.base import HTMLResponse, PlainTextResponse, Response
 from tricorn.response.convert import convert
+from tricorn.response.denial import refuse
 from tricorn.types import ASGIApp, ExceptionHandler, ExceptionHandlers, Message, Receive, Scope, Send
 
 #: What may be sent before the response begins.

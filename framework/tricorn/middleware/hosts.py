@@ -7,27 +7,29 @@ malformed is refused with 400, because whatever stands behind may build links an
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import quote
 
 from tricorn.headers import Headers
-from tricorn.middleware.denial import refuse
 from tricorn.middleware.problem import error_response
-from tricorn.response.base import Response
+from tricorn.response.denial import refuse
+from tricorn.response.redirect import RedirectResponse
 from tricorn.types import ASGIApp, Receive, Scope, Send
-from tricorn.url import PATH_SAFE, InvalidAuthority, parse_authority
+from tricorn.url import InvalidAuthority, host_of, raw_path
 
 
-def _host_of(headers: Headers) -> tuple[str, int | None]:
-    """The one host that a request names, without a root dot, and its port.
+def _host(scope: Scope) -> str:
+    """The host that a request names, without a root dot.
 
     Raises:
         InvalidAuthority: It names none, or more than one.
     """
-    values = headers.getlist("host")
-    if len(values) != 1:
-        raise InvalidAuthority("the request must have one Host field")
-    host, port = parse_authority(values[0])
-    return host.removesuffix("."), port
+    named = host_of(scope["headers"])
+    if named is None:
+        raise InvalidAuthority("the request has none")
+    return named[0].removesuffix(".")
+
+
+async def _refuse(detail: str, scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse(error_response(Headers(scope["headers"]), 400, detail), scope, receive, send)
 
 
 class TrustedHostsMiddleware:
@@ -64,16 +66,15 @@ class TrustedHostsMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope["headers"])
         try:
-            host, _ = _host_of(headers)
+            host = _host(scope)
         except InvalidAuthority as error:
-            await refuse(error_response(headers, 400, f"Host: {error}"), scope, receive, send)
+            await _refuse(f"Host: {error}", scope, receive, send)
             return
         if self._any or host in self._exact or host.endswith(self._suffixes):
             await self._app(scope, receive, send)
         else:
-            await refuse(error_response(headers, 400, "This host is not served here"), scope, receive, send)
+            await _refuse("This host is not served here", scope, receive, send)
 
 
 class HTTPSRedirectMiddleware:
@@ -92,21 +93,15 @@ class HTTPSRedirectMiddleware:
         if scope["type"] not in ("http", "websocket") or scope.get("scheme", "http") not in secure:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope["headers"])
         try:
-            host, _ = _host_of(headers)
+            host = _host(scope)
         except InvalidAuthority as error:
-            await refuse(error_response(headers, 400, f"Host: {error}"), scope, receive, send)
+            await _refuse(f"Host: {error}", scope, receive, send)
             return
-        path = _raw_path(scope)
+        path = raw_path(scope)
+        if not path.startswith("/"):  # OPTIONS *
+            path = "/"
         query = scope.get("query_string", b"").decode("latin-1")
         scheme = secure[scope.get("scheme", "http")]
         location = f"{scheme}://{host}{self._port}{path}{f'?{query}' if query else ''}"
-        await refuse(Response(b"", 308, {"location": location}), scope, receive, send)
-
-
-def _raw_path(scope: Scope) -> str:
-    """The path as it was on the wire, quoted anew where the server does not give it; ``*`` has none."""
-    raw = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else quote(scope["path"], safe=PATH_SAFE)
-    return path if path.startswith("/") else "/"
+        await refuse(RedirectResponse(location, 308), scope, receive, send)

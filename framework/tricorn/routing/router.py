@@ -21,7 +21,7 @@ from tricorn.routing.pattern import PathPattern, is_below, text_form
 from tricorn.routing.registrar import Registrar
 from tricorn.routing.route import Route, WebSocketRoute
 from tricorn.types import Receive, Scope, Send
-from tricorn.url import PATH_SAFE, InvalidAuthority, URLPath, parse_authority, raw_path
+from tricorn.url import PATH_SAFE, InvalidAuthority, URLPath, host_of, raw_path
 
 AnyRoute: TypeAlias = Route | WebSocketRoute | Mount | Host
 TrailingSlash: TypeAlias = Literal["redirect", "strict", "ignore"]
@@ -313,13 +313,11 @@ def _allow(methods: Iterable[str]) -> str:
 
 def _host(scope: Scope) -> str:
     """The request's host without its port; ``""`` where there is none that could be matched."""
-    for name, value in scope["headers"]:
-        if name == b"host":
-            try:
-                return parse_authority(value.decode("latin-1"))[0]
-            except InvalidAuthority:
-                return ""
-    return ""
+    try:
+        named = host_of(scope["headers"])
+    except InvalidAuthority:
+        return ""
+    return named[0] if named is not None else ""
 
 
 def _slash_redirect(scope: Scope) -> Response:
