@@ -41,7 +41,15 @@ async def call(func: Callable[..., object], *args: object) -> object:
     """Calls ``func``, in a thread unless it is a coroutine function, and awaits what is awaitable."""
     if is_coroutine_callable(func):
         return await cast("Awaitable[object]", func(*args))
-    result = await run_in_thread(func, *args)
+    return await call_in_thread(func, *args)
+
+
+async def call_in_thread(func: Callable[..., object], *args: object) -> object:
+    """Calls ``func`` in a thread, and awaits here what it gives, if that is awaitable.
+
+    So a plain function around an ``async def`` does what the ``async def`` itself would do.
+    """
+    (result,) = await run_in_thread(lambda: (func(*args),))  # a coroutine itself would be refused by trio
     return await result if isawaitable(result) else result
 
 

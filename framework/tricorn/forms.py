@@ -25,7 +25,7 @@ SPOOL_BYTES = 1024 * 1024
 
 
 class UploadFile:
-    """A file of a form, in a temporary file that is closed when the route is done.
+    """A file of a form, in a temporary file that is closed when the route and its background work are done.
 
     Attributes:
         filename: As the client named it: to be shown, never to be used as a path.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from tricorn.concurrency import ForeignReceive, disconnect_register
 from tricorn.cookies import parse_cookies
@@ -15,7 +16,7 @@ from tricorn.exceptions import ClientDisconnect, HTTPException
 from tricorn.headers import Headers
 from tricorn.json_codec import InvalidJSON, decode_json
 from tricorn.types import Receive, Scope, Send
-from tricorn.url import URL, InvalidAuthority, QueryParams
+from tricorn.url import PATH_SAFE, URL, InvalidAuthority, QueryParams
 
 if TYPE_CHECKING:
     from tricorn.app import App
@@ -160,7 +161,7 @@ class Connection:
         app, root_path = self.scope.get("tricorn.outer") or (self.scope["app"], self.scope.get("root_path", ""))
         path = cast("App", app).url_for(name, **params)
         url = path.absolute(self.url)
-        return url.replace(path=root_path + url.path) if root_path else url
+        return url.replace(path=quote(root_path, safe=PATH_SAFE) + url.path) if root_path else url
 
 
 class Request(Connection):
@@ -284,7 +285,7 @@ class Request(Connection):
     ) -> FormData:
         """The body as a form: ``multipart/form-data`` or ``application/x-www-form-urlencoded``.
 
-        Files are spooled to disk and closed when the route is done.
+        Files are spooled to disk and closed when the route and its background work are done.
 
         Args:
             max_fields: How many fields that are no files.

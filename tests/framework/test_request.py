@@ -6,7 +6,7 @@ import contextvars
 
 import pytest
 
-from tricorn import App, ClientDisconnect, Request
+from tricorn import App, ClientDisconnect, Request, Response
 
 pytestmark = pytest.mark.anyio
 
@@ -179,6 +179,25 @@ async def test_multipart_forms_are_spooled_and_closed(client_of):
     assert all(app.state.form[name].file.closed for name in "fg")
 
 
+async def test_background_work_may_read_the_files(client_of):
+    app = App()
+    read = []
+
+    @app.post("/")
+    async def upload(request: Request):
+        file = (await request.form())["f"]
+
+        async def work():
+            read.append(await file.read())
+
+        app.state.file = file
+        return Response("", background=work)
+
+    await (await client_of(app)).post("/", files={"f": ("n.txt", b"text")})
+    assert read == [b"text"]
+    assert app.state.file.file.closed
+
+
 def part(disposition, body=b"x", boundary=b"B"):
     return b"--%b\r\nContent-Disposition: %b\r\n\r\n%b\r\n" % (boundary, disposition, body)
 
@@ -259,6 +278,9 @@ async def test_hints_choose_the_best_way_and_only_one(client_of):
     assert (hinted.pushes, hinted.early_hints, hinted.headers.get("link")) == ([], [[link]], None)
     linked = await (await client_of(app, http_version="1.0")).get("/")
     assert (linked.early_hints, linked.headers.getlist("link")) == ([], [link])
+    app.get("/wrapped")(lambda request: page(request))  # a plain function that gives the coroutine of another
+    wrapped = await (await client_of(app, http_version="1.0")).get("/wrapped")
+    assert wrapped.headers.getlist("link") == [link]
 
 
 async def test_push_says_whether_it_can(client_of):

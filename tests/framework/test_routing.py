@@ -217,11 +217,11 @@ async def test_absolute_urls_from_inside_a_mount(client_of):
             Host("{t}.example.com", routes=[Route("/h", answer("h"), name="h")], name="host"),
         ]
     )
-    client = await client_of(app, root_path="/root")
+    client = await client_of(app, root_path="/r ü")
     assert (await client.get("/m/here", headers={"host": "x.org:81"})).json() == [
-        "http://x.org:81/root/",
-        "http://x.org:81/root/m/here",
-        "http://a.example.com:81/root/h",
+        "http://x.org:81/r%20%C3%BC/",
+        "http://x.org:81/r%20%C3%BC/m/here",
+        "http://a.example.com:81/r%20%C3%BC/h",
     ]
     assert (await client.get("/m/here", headers={"host": "x y"})).status == 400
 

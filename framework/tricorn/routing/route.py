@@ -8,10 +8,9 @@ change something are finished unless the route asks otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from inspect import isawaitable
 from typing import Any
 
-from tricorn.concurrency import ForeignReceive, run_in_thread, until_disconnect
+from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect, NoRoute, WebSocketDisconnect
 from tricorn.request import Request
 from tricorn.response.base import Response
@@ -116,36 +115,35 @@ class Route(BaseRoute):
         params = scope.get("path_params") or _NO_PARAMS
         response: Response | None = None
         try:
-            if scope["method"] in self._guarded:
+            try:
+                if scope["method"] in self._guarded:
 
-                async def run() -> None:
-                    nonlocal response
-                    response = await self._response(request, params)
-                    await response.respond(scope, receive, send)
+                    async def run() -> None:
+                        nonlocal response
+                        response = await self._response(request, params)
+                        await response.respond(scope, receive, send)
 
-                await until_disconnect(scope, receive, run)
-            else:
-                if plan.kind is Kind.COROUTINE:
-                    response = convert(await plan.call(request, params))  # type: ignore[misc]  # so says its kind
+                    await until_disconnect(scope, receive, run)
                 else:
-                    response = await self._response(request, params)
-                if request is not None and request.links is not None:
-                    _add_links(response, request.links)
-                await response.respond(scope, receive, send)
-        except ClientDisconnect:
-            pass  # the client left while its request was read or answered: nobody is to be told
+                    if plan.kind is Kind.COROUTINE:  # without the call of a method, since it is most requests
+                        response = convert(await plan.call(request, params))  # type: ignore[misc]  # so says its kind
+                        if request is not None and request.links is not None:
+                            _add_links(response, request.links)
+                    else:
+                        response = await self._response(request, params)
+                    await response.respond(scope, receive, send)
+            except ClientDisconnect:
+                pass  # the client left while its request was read or answered: nobody is to be told
+            if response is not None and response.background is not None:
+                await response.run_background()
         finally:
             if request is not None and request.has_form:
                 await request.close()
-        if response is not None and response.background is not None:
-            await response.run_background()
 
     async def _response(self, request: Request | None, params: Mapping[str, Any]) -> Response:
         plan = self.plan
         if plan.kind is Kind.THREAD:
-            result = await run_in_thread(plan.call, request, params)
-            if isawaitable(result):  # a sync wrapper around an async function
-                result = await result
+            result = await call_in_thread(plan.call, request, params)
         else:
             result = plan.call(request, params)
             if plan.kind is Kind.COROUTINE:
