@@ -19,8 +19,9 @@ def targets(events):
 # ------------------------------------------------------------------------------------------------------ pipelining
 
 
-def test_pipelined_requests_wait_for_release(h1, responses):
+def test_pipelined_requests_wait_for_release(new_h1, responses):
     count = 3000
+    h1 = new_h1(stream_send_buffer=1 << 20)
     events = h1.feed(b"".join(b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n" % index for index in range(count)))
     seen = targets(events)
     assert len(seen) == 1
@@ -40,6 +41,32 @@ def test_held_requests_are_bounded(new_h1):
     assert h1.engine.wants_data()
     h1.feed(b"x")
     assert not h1.engine.wants_data()
+
+
+def test_a_client_that_takes_no_answer_gets_no_further(new_h1):
+    h1 = new_h1(stream_send_buffer=1000, max_pipelined_bytes=200)
+    assert targets(h1.feed(GET * 10)) == [b"/"]
+    h1.engine.send_headers(1, 200, [])
+    h1.engine.send_data(1, b"x" * 1000, end=True)
+    h1.engine.release(1)
+    assert h1.engine.take_events() == []
+    assert targets(h1.feed(GET)) == []
+    assert not h1.engine.wants_data()
+    assert h1.engine.deadline() is None  # it is not the head that is late
+    assert h1.engine.handle_deadline(h1.now + 1000) == []
+    h1.flush()
+    assert targets(h1.engine.take_events()) == [b"/"]
+
+
+def test_requests_held_up_survive_the_end_of_file(new_h1):
+    h1 = new_h1(stream_send_buffer=1000)
+    h1.feed(GET + GET)
+    h1.engine.send_headers(1, 200, [])
+    h1.engine.send_data(1, b"x" * 1000, end=True)
+    h1.engine.release(1)
+    assert h1.engine.receive_eof(h1.now) == []
+    h1.flush()
+    assert targets(h1.engine.take_events()) == [b"/"]
 
 
 def test_nothing_behind_a_close_is_parsed(h1):

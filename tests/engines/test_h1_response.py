@@ -302,11 +302,14 @@ def test_sendable_and_writable(new_h1):
 def test_output_of_an_earlier_response_counts(new_h1):
     h1 = new_h1(stream_send_buffer=1000)
     h1.feed(GET + GET)
-    h1.engine.send_headers(1, 200, [(b"content-length", b"2000")])
-    h1.engine.send_data(1, b"x" * 2000, end=True)
+    h1.engine.send_headers(1, 200, [(b"content-length", b"900")])
+    h1.engine.send_data(1, b"x" * 900, end=True)
     h1.engine.release(1)
     h1.engine.take_events()
-    assert h1.engine.sendable(3) < 0
+    assert 0 < h1.engine.sendable(3) < 100
+    h1.engine.send_headers(3, 200, [(b"content-length", b"100")])
+    h1.engine.send_data(3, b"x" * 99)
+    assert h1.engine.sendable(3) <= 0
     h1.flush()
     assert h1.engine.take_events() == [StreamWritable(3)]
 

@@ -14,6 +14,7 @@ Rules of this module:
       any --error, end of file, timeout, abort, terminate, any other release--> CLOSED
 
 - A peer's error becomes one ``PeerErred`` in ``_fail``; nothing behind it is parsed (RFC 9112 section 11.2).
+- No head is parsed while the queue of responses is full: a client that asks and asks and takes no answer waits.
 - No recursion: ``release`` appends events and calls nobody; ``_advance`` is the one loop.
 """
 
@@ -146,7 +147,7 @@ class Http1Engine:
             return events
         self._eof = True
         if self._state is _HEAD:
-            self._end_input(events)
+            self._advance(events)
         elif self._state is _TUNNEL:
             events.append(RequestEnded(self._current))
             if self._writer.phase is Phase.DONE:
@@ -160,7 +161,7 @@ class Http1Engine:
     def wants_data(self) -> bool:
         """False while the body that no application has read, or what is pipelined, fills its bound."""
         state = self._state
-        if state is _ENDED:
+        if state is _ENDED or self._is_held_up():
             return len(self._reader.held) < self._limits.max_pipelined_bytes
         if state is _BODY or state is _TUNNEL:
             return self._unread < self._limits.stream_receive_buffer
@@ -172,7 +173,7 @@ class Http1Engine:
         try:
             while held:
                 if self._state is _HEAD:
-                    if not self._read_head(events):
+                    if self._is_held_up() or not self._read_head(events):
                         break
                 elif self._state is _BODY or self._state is _SKIP:
                     data = bytes(held)
@@ -182,8 +183,12 @@ class Http1Engine:
                     break
         except RemoteProtocolError as error:
             self._fail(error, events)
-        if self._eof and self._state is _HEAD:
+        if self._eof and self._state is _HEAD and not self._is_held_up():
             self._end_input(events)
+
+    def _is_held_up(self) -> bool:
+        """The next request waits until the client has taken more of the responses before it."""
+        return self._state is _HEAD and self._writer.room() <= 0
 
     def _read_head(self, events: list[Event]) -> bool:
         """Starts the request whose head is whole; False if more is needed."""
@@ -195,8 +200,7 @@ class Http1Engine:
         self._last_id = self._current = stream_id
         self._closes = not head.persistent
         self._features = _FEATURES if started.http_version == "1.1" else _FEATURES_1_0
-        self._deadline = None
-        self._rearm = 0.0
+        self._deadline, self._rearm = None, 0.0
         self._writer.begin(stream_id)
         events.append(started)
         if head.chunked or started.content_length:
@@ -243,19 +247,16 @@ class Http1Engine:
         error.stream_id = self._current or None
         events.append(PeerErred(error))
         if self._current:
-            is_limit = isinstance(error, LimitExceeded)
-            events.append(StreamAborted(self._current, AbortReason.LIMIT if is_limit else AbortReason.PROTOCOL_ERROR))
+            reason = AbortReason.LIMIT if isinstance(error, LimitExceeded) else AbortReason.PROTOCOL_ERROR
+            events.append(StreamAborted(self._current, reason))
         self._close()
 
     # ------------------------------------------------------------------------------------------ the application's side
 
     def take_events(self) -> list[Event]:
         """``StreamWritable``, the next pipelined request, or a tunnel's first bytes."""
-        events = self._events
-        if events:
-            self._events = []
-            return events
-        return []
+        events, self._events = self._events, []
+        return events
 
     def send_headers(self, stream_id: int, status: int, headers: RawHeaders, *, end: bool = False) -> None:
         """Sends the final response's head; ``connection: close`` is added where the connection ends with it.
@@ -276,14 +277,10 @@ class Http1Engine:
             or self._awaits_continue
             or (self._eof and not self._reader.held)
         )
+        to_head, is_1_0 = self._reader.is_head, self._features is _FEATURES_1_0
         try:
             self._closes = self._writer.send_head(
-                status,
-                headers,
-                to_head=self._reader.is_head,
-                http_1_0=self._features is _FEATURES_1_0,
-                closes=closes,
-                end=end,
+                status, headers, to_head=to_head, http_1_0=is_1_0, closes=closes, end=end
             )
         except LocalProtocolError:
             self._end_if_truncated(end)
@@ -442,15 +439,14 @@ class Http1Engine:
             self._close()
             return
         self._state = _HEAD
-        timeouts = self._timeouts
-        self._wait_anew(timeouts.header_timeout if self._reader.held else timeouts.keep_alive_timeout)
+        times = self._timeouts
+        self._wait_anew(times.header_timeout if self._reader.held else times.keep_alive_timeout)
 
     def _close(self) -> None:
         self._state = _CLOSED
         self._forget_request()
         self._reader.held.clear()
-        self._deadline = None
-        self._rearm = 0.0
+        self._deadline, self._rearm = None, 0.0
 
     def is_idle(self) -> bool:
         """True between requests."""
@@ -464,34 +460,39 @@ class Http1Engine:
 
     def data_to_send(self, now: float) -> list[bytes]:
         """The next output, at most some 256 KiB."""
-        self._now = now
-        if self._rearm:
-            self._deadline = now + self._rearm
-            self._rearm = 0.0
+        self._set_now(now)
         writer = self._writer
         out = writer.drain()
-        if writer.has_room_again() and self._current:
-            self._events.append(StreamWritable(self._current))
+        if writer.has_room_again():
+            if self._current:
+                self._events.append(StreamWritable(self._current))
+            elif self._reader.held:
+                self._deadline = now + self._timeouts.header_timeout
+                self._advance(self._events)
         return out
 
     def deadline(self) -> float | None:
         """When the peer must have sent a head; ``None`` while an exchange runs: its times are the exchange's."""
-        return self._deadline
+        return None if self._is_held_up() else self._deadline
 
     def handle_deadline(self, now: float) -> list[Event]:
         """408 where a head has begun to come, else a silent end (RFC 9110 section 15.5.9)."""
         events: list[Event] = []
-        self._now = now
-        if self._rearm:
-            self._deadline = now + self._rearm
-            self._rearm = 0.0
-        elif self._deadline is not None and now >= self._deadline:
+        self._set_now(now)
+        due = self.deadline()
+        if due is not None and now >= due:
             if self._state is _HEAD and self._reader.held:
                 late = LimitExceeded("the request head came too slowly", limit="header_timeout", status_hint=408)
                 self._fail(late, events)
             else:
                 self._close()
         return events
+
+    def _set_now(self, now: float) -> None:
+        self._now = now
+        if self._rearm:
+            self._deadline = now + self._rearm
+            self._rearm = 0.0
 
     def _wait_anew(self, seconds: float) -> None:
         self._deadline = self._now + seconds
