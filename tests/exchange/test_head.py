@@ -6,7 +6,7 @@ import pytest
 
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.exchange import head as head_module
-from tricorn_transports.exchange.head import clean_fields, response_head
+from tricorn_transports.exchange.head import clean_fields, push_target, response_head
 
 
 def test_names_become_lower_case_and_values_lose_outer_white_space():
@@ -91,3 +91,11 @@ def test_what_is_remembered_of_names_is_bounded():
     clean_fields((b"x-%d" % number, b"") for number in range(5000))
     assert len(head_module._known_names) <= head_module._KNOWN_NAMES_MAX
     assert clean_fields([(b"X-4999", b"")]) == [(b"x-4999", b"")]
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("/a%20b?c=d&e", b"/a%20b?c=d&e"), ("/\u00e9 \r\n#x", b"/%C3%A9%20%0D%0A%23x"), ("/@:~,;[]", b"/@:~,;[]")],
+)
+def test_a_pushed_path_becomes_a_request_target(path, target):
+    assert push_target(path) == target

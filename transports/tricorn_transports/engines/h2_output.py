@@ -26,7 +26,7 @@ _MAX_FRAME = 65_536
 _UNLIMITED = 1 << 62
 _FEATURES = Feature.MULTIPLEX | Feature.EARLY_HINTS | Feature.TRAILERS | Feature.TUNNEL
 _FEATURES_PUSH = _FEATURES | Feature.PUSH
-_STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
+_STATUS = {status: (b":status", b"%d" % status) for status in range(100, 1000)}
 
 
 class Library(Protocol):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote
 
+from tricorn_transports.abc import Message
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import RawHeaders
 from tricorn_transports.http.dates import format_date
@@ -105,6 +107,32 @@ def response_head(status: object, fields: Iterable[Iterable[bytes]], alt_svc: by
         headers = [line for line in headers if line[0] != b"content-length"]
         length = None
     return ResponseHead(status, headers, length)
+
+
+def body_bytes(message: Message) -> bytes:
+    """The ``body`` of a message, ``b""`` if it has none.
+
+    Raises:
+        LocalProtocolError: It is not bytes. Found here it is the application's error; found by an engine, long after
+            ``send()`` has returned, it would be the connection's.
+    """
+    data = message.get("body", b"")
+    if type(data) is bytes:
+        return data
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise LocalProtocolError(f"{message['type']}: the body is {type(data).__name__} and must be bytes")
+
+
+def push_target(path: object) -> bytes:
+    """The path of an ``http.response.push`` message as a request target: what no URI may hold is percent-encoded.
+
+    Raises:
+        LocalProtocolError: It is not a string that begins with a slash.
+    """
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise LocalProtocolError(f"http.response.push: the path {path!r} must be a string that begins with /")
+    return quote(path, safe="!$%&'()*+,/:;=?@[]~").encode("ascii")
 
 
 def _check_name(name: bytes) -> bytes:

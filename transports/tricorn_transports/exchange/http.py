@@ -20,10 +20,20 @@ from tricorn_transports.abc import Feature, Message, Task, Waiter
 from tricorn_transports.errors import ClientDisconnected, LimitExceeded, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
 from tricorn_transports.exchange.files import Region, open_file, read_region
-from tricorn_transports.exchange.head import ResponseHead, clean_fields, current_date, response_head
+from tricorn_transports.exchange.head import (
+    ResponseHead,
+    body_bytes,
+    clean_fields,
+    current_date,
+    push_target,
+    response_head,
+)
 from tricorn_transports.exchange.host import Host, log
 from tricorn_transports.exchange.scope import http_scope
 from tricorn_transports.exchange.states import ALLOWED, SendState, describe
+
+#: What an application may raise and the worker lives on: one request must not end the others with ``sys.exit()``.
+APPLICATION_ERRORS = (Exception, SystemExit)
 
 _BODYLESS = (204, 304)
 _OVER = (SendState.DONE, SendState.ABORTED)
@@ -174,7 +184,7 @@ class HttpExchange:
                 self._application_returned()
         except BaseException as error:
             self._application_failed(error)
-            if not isinstance(error, Exception):
+            if not isinstance(error, APPLICATION_ERRORS):
                 raise
         finally:
             worker.running.discard(self)
@@ -198,7 +208,7 @@ class HttpExchange:
                 raise ClientDisconnected("the client has disconnected")
             raise LocalProtocolError(f"{kind!r} was sent where {describe(self._state)} was expected")
         if kind == "http.response.body":
-            await self._send_body(message.get("body", b""), last=not message.get("more_body", False))
+            await self._send_body(body_bytes(message), last=not message.get("more_body", False))
         elif kind == "http.response.start":
             self._start(message)
         elif kind == "http.response.early_hint":
@@ -207,7 +217,7 @@ class HttpExchange:
                 self._engine.send_informational(self.stream_id, 103, links)
                 self._host.flush()
         elif kind == "http.response.push":
-            path = message["path"].encode("ascii")
+            path = push_target(message["path"])
             request = self._engine.push(self.stream_id, path, clean_fields(message.get("headers", ())))
             if request is not None:
                 self._host.start_pushed(request)
@@ -260,7 +270,10 @@ class HttpExchange:
         _wake(self._receivers)
         callbacks, self._disconnect_callbacks = self._disconnect_callbacks, []
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - it is the application's, and the connection serves others too
+                log.exception("%s: a callback of tricorn.disconnect failed", self._describe())
 
     # ----------------------------------------------------------------------------------------------------- outbound
 
@@ -282,11 +295,11 @@ class HttpExchange:
         ends = last and self._trailers_out is None
         head = self._head
         if head is not None:
-            self._head = None
             if ends and head.length is None and head.status not in _BODYLESS and (size or not self._bodyless):
                 # The whole body is known: say its length instead of framing it (RFC 9110 section 8.6).
                 head.headers.append((b"content-length", b"%d" % size))
             self._engine.send_headers(self.stream_id, head.status, head.headers, end=ends and not data)
+            self._head = None  # not before: what the engine refuses is answered with 500 instead
             ends = ends and bool(data)
             if data:
                 self._engine.send_data(self.stream_id, data, end=ends)
@@ -429,7 +442,7 @@ class HttpExchange:
     def _application_failed(self, error: BaseException) -> None:
         if is_disconnect(error):
             log.debug("%s: the client left", self._describe())
-        elif isinstance(error, Exception):
+        elif isinstance(error, APPLICATION_ERRORS):
             log.error("%s: the application failed", self._describe(), exc_info=error)
         if self._state not in _OVER:
             self._answer_or_abort(500, AbortReason.INTERNAL_ERROR)

@@ -16,9 +16,9 @@ from time import perf_counter
 from tricorn_transports.abc import Message, Task, Waiter
 from tricorn_transports.errors import ClientDisconnected, ConfigError, LimitExceeded, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
-from tricorn_transports.exchange.head import clean_fields, current_date, response_head
+from tricorn_transports.exchange.head import body_bytes, clean_fields, current_date, response_head
 from tricorn_transports.exchange.host import Host, log
-from tricorn_transports.exchange.http import is_disconnect
+from tricorn_transports.exchange.http import APPLICATION_ERRORS, is_disconnect
 from tricorn_transports.exchange.scope import websocket_scope
 from tricorn_transports.websocket.frames import (
     CloseReceived,
@@ -185,7 +185,7 @@ class WebSocketExchange:
             self._application_returned()
         except BaseException as error:
             self._application_failed(error)
-            if not isinstance(error, Exception):
+            if not isinstance(error, APPLICATION_ERRORS):
                 raise
         finally:
             worker.running.discard(self)
@@ -225,7 +225,7 @@ class WebSocketExchange:
             self._head = (head.status, head.headers)
             self._state = State.DENYING
         else:
-            await self._deny(message.get("body", b""), last=not message.get("more_body", False))
+            await self._deny(body_bytes(message), last=not message.get("more_body", False))
 
     # ------------------------------------------------------------------------------------------------------ handshake
 
@@ -358,7 +358,7 @@ class WebSocketExchange:
     def _application_failed(self, error: BaseException) -> None:
         if is_disconnect(error):
             log.debug("%s: the client left", self._describe())
-        elif isinstance(error, Exception):
+        elif isinstance(error, APPLICATION_ERRORS):
             log.error("%s: the application failed", self._describe(), exc_info=error)
         self._fail()
 
