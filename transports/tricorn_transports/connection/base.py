@@ -143,7 +143,8 @@ class Connection:
                 if self._started:
                     started, self._started = self._started, []
                     for exchange in started:
-                        exchange.task = self.worker.runtime.spawn(exchange.run)
+                        if exchange.stream_id in self._exchanges:  # else its client took it back in the same breath
+                            exchange.task = self.worker.runtime.spawn(exchange.run)
                 self._write()
                 events = engine.take_events()
                 if not events:

@@ -74,7 +74,6 @@ class HttpExchange:
         "_receivers",
         "_request",
         "_room",
-        "_scope",
         "_senders",
         "_sent",
         "_started_at",
@@ -117,9 +116,6 @@ class HttpExchange:
         self._room = 0
         self._burst = 0  # bytes sent since the application last waited
         self._senders: list[Waiter] = []
-        extensions = host.extensions()
-        extensions["tricorn.disconnect"] = {"register": self._on_disconnect}
-        self._scope = http_scope(host, request, extensions)
 
     # ----------------------------------------------------------------------------------- what the connection calls
 
@@ -180,7 +176,11 @@ class HttpExchange:
             if length is not None and length > worker.limits.max_body_bytes:
                 self._refuse_body()
             else:
-                await worker.app(self._scope, self.receive, self.send)
+                # A local name: the scope leads back here, and a cycle would outlive each request.
+                extensions = self._host.extensions()
+                extensions["tricorn.disconnect"] = {"register": self._on_disconnect}
+                scope = http_scope(self._host, self._request, extensions)
+                await worker.app(scope, self.receive, self.send)
                 self._application_returned()
         except BaseException as error:
             self._application_failed(error)

@@ -1,0 +1,67 @@
+"""Which exchanges a connection starts, and that nothing of one outlives it."""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import socket
+import time
+from contextlib import closing
+
+import h2.config
+import h2.connection
+import pytest
+
+from tricorn_transports.exchange.http import HttpExchange
+
+FIELDS = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
+
+
+async def ok(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "uvloop", "trio"])
+def test_an_exchange_needs_no_garbage_collector(serve, runtime):
+    server = serve(ok, runtime=runtime)
+    gc.collect()
+    gc.disable()
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as client:
+            for _ in range(5):
+                client.request("GET", "/")
+                assert client.getresponse().read() == b"ok"
+            end = time.monotonic() + 10
+            while alive := sum(isinstance(thing, HttpExchange) for thing in gc.get_objects()):
+                assert time.monotonic() < end, f"{alive} exchanges are left"
+                time.sleep(0.005)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "uvloop", "trio"])
+def test_a_request_that_is_taken_back_at_once_never_runs(serve, runtime):
+    called = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            called.append(scope["path"])
+            await ok(scope, receive, send)
+
+    server = serve(app, runtime=runtime)
+    client = h2.connection.H2Connection(h2.config.H2Configuration())
+    client.initiate_connection()
+    for _ in range(20):
+        stream = client.get_next_available_stream_id()
+        client.send_headers(stream, FIELDS, end_stream=True)
+        client.reset_stream(stream)
+    stream = client.get_next_available_stream_id()
+    client.send_headers(stream, FIELDS, end_stream=True)
+    with closing(socket.create_connection(("127.0.0.1", server.port), 10)) as sock:
+        sock.sendall(client.data_to_send())
+        answered = False
+        while not answered:
+            events = client.receive_data(sock.recv(65_536))
+            answered = any(getattr(event, "stream_id", 0) == stream for event in events)
+    assert called == ["/"]
