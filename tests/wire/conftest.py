@@ -158,7 +158,9 @@ def eventually() -> Callable[..., None]:
 def settled() -> Callable[..., int]:
     """The value of a count once it has not grown for a while: ``settled(count, act)``, where ``act`` moves things."""
 
-    def wait(count: Callable[[], int], act: Callable[[], object] = lambda: time.sleep(0.01), quiet: float = 0.4) -> int:
+    def wait(
+        count: Callable[[], int], act: Callable[[], object] = lambda: time.sleep(0.01), quiet: float = 0.25
+    ) -> int:
         last, since = count(), time.monotonic()
         while time.monotonic() < since + quiet:
             act()

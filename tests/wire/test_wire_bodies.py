@@ -204,6 +204,7 @@ def test_one_message_of_any_size(net):
 # ---------------------------------------------------------------------------------------------------- back pressure
 
 
+@pytest.mark.on("asyncio", "trio")
 def test_a_client_that_does_not_read_holds_send(net, settled):
     part, parts = b"x" * 65_536, 256
     sent = [0]
@@ -225,6 +226,7 @@ def test_a_client_that_does_not_read_holds_send(net, settled):
     assert len(client.response(stream, 30).body) == len(part) * parts
 
 
+@pytest.mark.on("asyncio", "trio")
 def test_an_application_that_does_not_read_holds_the_client(net, settled, until, read_body, answer):
     go_on = []
 

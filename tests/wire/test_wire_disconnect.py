@@ -229,3 +229,27 @@ def test_a_half_close_within_the_body_is_a_disconnect(net, eventually):
     eventually(lambda: heard)
     client.half_close()
     eventually(lambda: heard[-1]["type"] == "http.disconnect")
+
+
+@pytest.mark.over("h2", "h2-tls")
+@pytest.mark.parametrize("stalls", ["before", "after"])
+def test_after_the_half_close_nobody_waits_for_a_window(net, until, eventually, stalls):
+    go_on, errors = [stalls] if stalls == "before" else [], []
+
+    async def app(scope, receive, send):
+        await send(start())
+        await until(lambda: go_on)
+        try:
+            for _ in range(100):
+                await send(body(b"x" * 10_000, True))
+        except OSError as error:
+            errors.append(error)
+
+    client = net.client(app)
+    stream = client.open("GET", "/")
+    client.slow.add(stream)
+    if stalls == "before":
+        client.wait(lambda: len(client.responses[stream].body) == 65_535, "the window being used up")
+    client.half_close()
+    go_on.append(True)
+    eventually(lambda: errors)  # long before write_timeout, which would hold the response for a minute

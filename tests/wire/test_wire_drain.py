@@ -51,6 +51,7 @@ def test_a_running_request_is_finished(net, waiting, eventually):
     else:
         assert client.goaways == [stream + 4]
         assert client.terminated.error_code == 0x100
+    client.close()
     eventually(lambda: is_stopped(server))
     assert server.error is None
 
@@ -61,10 +62,12 @@ def test_idle_connections_end_at_once(net, waiting, eventually):
     assert client.request("GET", "/quick").status == 200
     server.begin_stop()
     client.wait(lambda: client.closed, "the end of the idle connection", 4)
+    client.close()
     eventually(lambda: is_stopped(server), 4)
 
 
-@pytest.mark.over("h1", "h1-tls", "h2-tls")
+@pytest.mark.on("asyncio", "trio")
+@pytest.mark.over("h1", "h1-tls")
 def test_connections_that_have_said_nothing_end_at_once(net, waiting, eventually):
     server = net.serve(waiting)
     wire = net.wire()
@@ -121,6 +124,7 @@ def test_requests_after_the_goaway_are_refused(net, waiting, eventually):
     assert waiting.running == ["/"]
 
 
+@pytest.mark.on("asyncio", "trio")
 def test_the_deadline_cuts_off_what_still_runs(net, waiting, eventually, caplog):
     server = net.serve(waiting, timeouts=Timeouts(drain_timeout=0.3))
     client = net.connect()
@@ -180,7 +184,9 @@ def test_the_application_is_told_of_both_ends(net, answer):
             await answer(send)
 
     server = net.serve(app)
-    assert net.connect().request("GET", "/").status == 200
+    client = net.connect()
+    assert client.request("GET", "/").status == 200
+    client.close()
     server.stop()
     assert told == ["lifespan.startup", "http", "lifespan.shutdown"]
 
@@ -209,6 +215,7 @@ def test_the_shutdown_comes_after_the_last_request(net, until, answer, eventuall
     time.sleep(0.1)
     go_on.append(True)
     assert client.response(stream).status == 200
+    client.close()
     eventually(lambda: is_stopped(server))
     assert order == ["lifespan.startup", "begins", "ends", "lifespan.shutdown"]
 

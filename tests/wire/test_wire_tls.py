@@ -103,6 +103,7 @@ def test_tls_1_2_works(net, versions):
         assert sock.recv(65_536).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_tls_1_1_is_refused(net, versions):
     net.client(versions)
     context = ssl.create_default_context(cafile=net.certificate.ca)

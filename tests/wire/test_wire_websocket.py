@@ -181,10 +181,13 @@ def test_a_drain_closes_with_1001(net, echo, websocket, eventually):
     socket = websocket(net.connect())
     server.begin_stop()
     assert socket.closed()[0] == 1001
-    eventually(lambda: not server._thread.is_alive() or socket.client.poll(0.01))
+    socket.client.wait(lambda: socket.client.closed, "the end of the connection")
+    socket.client.close()
+    eventually(lambda: not server._thread.is_alive())
     assert server.error is None
 
 
+@pytest.mark.on("asyncio", "trio")
 def test_silence_is_pinged_and_then_given_up(net, echo, websocket, eventually, caplog):
     from wsproto.events import Ping
 
@@ -198,6 +201,7 @@ def test_silence_is_pinged_and_then_given_up(net, echo, websocket, eventually, c
     assert "websocket_ping_timeout" in caplog.text
 
 
+@pytest.mark.on("asyncio", "trio")
 def test_send_waits_for_a_client_that_does_not_read(net, websocket, settled):
     sent = [0]
 

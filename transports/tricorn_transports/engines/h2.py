@@ -268,10 +268,12 @@ class H2Engine(H2Output):
         return events
 
     def receive_eof(self, now: float) -> list[Event]:
+        """What can still be answered is: complete requests, as far as the windows go that the peer has given."""
         self._now = now
         self._eof = True
         events: list[Event] = []
-        for stream in [stream for stream in self._streams.values() if not stream.ended]:
+        streams = self._streams.values()
+        for stream in [s for s in streams if not s.ended or s.stream_id in self._stalled]:
             self._kill(stream.stream_id, AbortReason.DISCONNECTED, events)
         self._close_if_done()
         return events

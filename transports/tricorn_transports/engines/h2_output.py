@@ -245,6 +245,9 @@ class H2Output:
         size = 0
         if stream.queued:
             room = min(library.local_flow_control_window(stream_id), library.max_outbound_frame_size, _MAX_FRAME)
+            if room <= 0 and self._eof:  # the window will never open again
+                self._kill(stream_id, AbortReason.DISCONNECTED, self._events)
+                return 0
             if room <= 0:
                 self._scheduler.idle(stream_id)
                 self._stalled.setdefault(stream_id, self._now)
