@@ -27,6 +27,7 @@ Register = Callable[[Callable[[], object]], object]
 
 _END = object()
 _POLL_TURNS = 4
+_MOST_KEPT = 2
 
 
 async def run_in_thread(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -135,7 +136,7 @@ class ForeignReceive:
                 if not self.disconnected:
                     self._kept.append(message)
                     self._wake()
-                    while len(self._kept) >= 2:
+                    while len(self._kept) >= _MOST_KEPT:
                         await self._wait()
         finally:
             self._listening = False
@@ -143,7 +144,8 @@ class ForeignReceive:
 
     async def poll(self) -> bool:
         """Whether the client has gone, as far as can be known in a few turns of the event loop."""
-        if self.body_read and not self._listening and not self.disconnected and not self._kept:
+        # One kept message is the empty body of a GET that nobody has read; after it only the disconnect can come.
+        if self.body_read and not self._listening and not self.disconnected and len(self._kept) < _MOST_KEPT:
 
             async def look() -> None:
                 message = await self._receive()

@@ -373,6 +373,22 @@ async def test_is_disconnected(foreign, offered):
     assert seen == [False, True]
 
 
+async def test_is_disconnected_of_a_get_whose_empty_body_nobody_reads(foreign):
+    seen = []
+    app = App()
+
+    @app.get("/", cancel_on_disconnect=False)
+    async def handler(request):
+        seen.append(await request.is_disconnected())
+        seen.append(await request.is_disconnected())
+        server.gone.set()
+        seen.append(await request.is_disconnected())
+
+    server = foreign(app)
+    await server.run()
+    assert seen == [False, False, True]
+
+
 async def test_a_cancelled_exception_group_free_error_on_a_foreign_server(foreign):
     async def handler():
         await anyio.lowlevel.checkpoint()
