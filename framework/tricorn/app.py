@@ -9,10 +9,12 @@ adapter) is imported when it is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 from tricorn.lifespan import Lifespan
+from tricorn.middleware.conditional import AutoETag, ConditionalMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware, ExpectedExceptions
+from tricorn.policy import POLICY, CachePolicy, CachingOptions, policy_for
 from tricorn.request import MAX_BODY_BYTES, State
 from tricorn.routing.registrar import Registrar
 from tricorn.routing.route import wrap
@@ -42,6 +44,9 @@ class App(Registrar):
         trailing_slash: What a path gets that would match with a slash more or less at its end: ``redirect`` (308, or
             307 for other methods than GET and HEAD), ``strict`` (404) or ``ignore`` (the same answer).
         json_encoder: Makes JSON of what handlers return; ``tricorn.response.encode_json`` if not given.
+        auto_etag: What a response gets that is sent in one piece and has no ETag: a ``strong`` one by its content, a
+            ``weak`` one, or ``None``.
+        caching: What holds for all routes, as far as they do not say otherwise; see ``Route``.
 
     Attributes:
         state: Values for the whole application, by attribute.
@@ -62,6 +67,8 @@ class App(Registrar):
         max_body_bytes: int = MAX_BODY_BYTES,
         trailing_slash: TrailingSlash = "redirect",
         json_encoder: Encoder | None = None,
+        auto_etag: AutoETag = "strong",
+        **caching: Unpack[CachingOptions],
     ) -> None:
         if max_body_bytes < 0:
             raise ValueError(f"max_body_bytes {max_body_bytes} is negative")
@@ -69,6 +76,8 @@ class App(Registrar):
         self.max_body_bytes = max_body_bytes
         self.trailing_slash: TrailingSlash = trailing_slash
         self.json_encoder = json_encoder
+        self.auto_etag: AutoETag = auto_etag
+        self.policy = CachePolicy.declare("app", caching)
         self.state = State()
         self.router = Router(routes, lifespan=lifespan, trailing_slash=trailing_slash)
         self.router.attach(frozenset())
@@ -79,12 +88,15 @@ class App(Registrar):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one ASGI connection: a request, a WebSocket, or the lifespan."""
         scope["app"] = self
+        if self.policy is not None:
+            scope[POLICY] = policy_for(self.policy, scope)
         await (self._stack or self._build())(scope, receive, send)
 
     def _build(self) -> ASGIApp:
         handlers = self._exception_handlers
         inner = wrap(ExpectedExceptions(self.router, handlers), self._middleware)
-        self._stack = ErrorsMiddleware(inner, debug=self.debug, handlers=handlers)
+        judged = ConditionalMiddleware(inner, auto_etag=self.auto_etag)
+        self._stack = ErrorsMiddleware(judged, debug=self.debug, handlers=handlers)
         return self._stack
 
     @property

@@ -5,7 +5,7 @@ Rules of this module: it imports nothing of the framework, so that every other m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 #: RFC 9110's names, which ``http.HTTPStatus`` has from Python 3.13 on.
@@ -51,6 +51,20 @@ class HTTPException(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.status}, {self.detail!r})"
+
+
+class NotModified(Exception):
+    """Ends a GET or HEAD with 304: the client has the representation already (RFC 9110 section 15.4.5).
+
+    ``Request.check_preconditions`` raises it.
+
+    Args:
+        fields: ``ETag`` and ``Last-Modified`` of the representation, as raw pairs.
+    """
+
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__("304 Not Modified")
+        self.fields = list(fields)
 
 
 class ClientDisconnect(Exception):

@@ -19,7 +19,11 @@ from tricorn.types import Receive, Scope, Send
 from tricorn.url import PATH_SAFE, URL, InvalidAuthority, QueryParams
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tricorn.app import App
+    from tricorn.caching.conditional import Validators
+    from tricorn.caching.etag import ETag
     from tricorn.forms import FormData
 
 #: Bytes that ``body()``, ``json()`` and ``form()`` take where the application sets no other limit.
@@ -180,6 +184,8 @@ class Request(Connection):
     _gone: bool | None = None
     #: Link values for the final response's head, from ``hint()``.
     links: list[str] | None = None
+    #: For the final response's head, from ``check_preconditions()``.
+    validators: Validators | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send | None = None) -> None:
         self.scope = scope
@@ -302,6 +308,38 @@ class Request(Connection):
                 self, max_fields=max_fields, max_files=max_files, max_field_bytes=max_field_bytes
             )
         return self._form
+
+    def check_preconditions(
+        self,
+        *,
+        etag: ETag | str | None = None,
+        last_modified: datetime | float | None = None,
+        exists: bool = True,
+    ) -> None:
+        """Ends the request here if its preconditions say so, before any expensive work (RFC 9110 section 13.2).
+
+        A GET or HEAD whose client has this version already ends with 304; else the response gets the validators,
+        unless it has its own. A change that is meant for another version ends with 412: check and write in one
+        transaction, or the version may change in between. With ``require_preconditions`` a change that these
+        validators cannot guard ends with 428.
+
+        Args:
+            etag: The resource's tag now: an ``ETag``, a field value, or just what identifies the version.
+            last_modified: A moment with a time zone, or seconds since the epoch.
+            exists: Whether there is such a resource. ``False`` lets ``If-None-Match: *`` create it.
+
+        Raises:
+            NotModified: 304. To be let out of the handler.
+            HTTPException: 412, or 428.
+            ValueError: The tag cannot be one, or the moment has no time zone.
+        """
+        from tricorn.caching.conditional import Validators
+        from tricorn.policy import check
+
+        validators = Validators.of(etag, last_modified)
+        check(self, validators, exists)
+        if self.method in ("GET", "HEAD"):
+            self.validators = validators
 
     async def is_disconnected(self) -> bool:
         """Whether the client is known to be gone. Waits for a few turns of the event loop at most."""

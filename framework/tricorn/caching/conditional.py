@@ -132,16 +132,19 @@ class Preconditions:
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
         )
 
-    def guards(self, method: str) -> bool:
+    def guards(self, method: str, validators: Validators | None = None) -> bool:
         """Whether a request of this method has a condition that can keep it from changing something unseen.
 
-        ``If-Modified-Since`` is none (it is for GET and HEAD), nor is a date that is malformed.
+        ``If-Modified-Since`` is none (it is for GET and HEAD), nor is a date that is malformed, or one where the
+        resource's ``validators``, if they are given, have no date to compare it with.
         """
         if method in _UNCONDITIONAL:
             return False
         if self.if_match is not None or self.if_none_match is not None:
             return True
-        return self.if_unmodified_since is not None and parse_date(self.if_unmodified_since) is not None
+        if self.if_unmodified_since is None or (validators is not None and validators.last_modified is None):
+            return False
+        return parse_date(self.if_unmodified_since) is not None
 
 
 def evaluate(

@@ -6,6 +6,7 @@ from tricorn.response.convert import convert
 from tricorn.response.file import FileResponse, content_disposition
 from tricorn.response.json import JSONResponse
 from tricorn.response.redirect import RedirectResponse
+from tricorn.response.seekable import Seekable, SeekableResponse
 from tricorn.response.sse import EventSourceResponse, ServerSentEvent
 from tricorn.response.stream import StreamingResponse
 
@@ -18,6 +19,8 @@ __all__ = [
     "PlainTextResponse",
     "RedirectResponse",
     "Response",
+    "Seekable",
+    "SeekableResponse",
     "ServerSentEvent",
     "StreamingResponse",
     "content_disposition",

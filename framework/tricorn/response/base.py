@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from copy import copy
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from tricorn.concurrency import call
 from tricorn.cookies import SameSite, format_cookie
@@ -42,7 +43,7 @@ def content_type(media_type: str) -> tuple[bytes, bytes]:
 
 def has_no_content(status: int) -> bool:
     """Whether a response of this status has neither a body nor ``Content-Length`` (RFC 9110 section 8.6)."""
-    return status == 204 or status < 200
+    return status in (204, 304) or status < 200
 
 
 async def transmit(send: Send, message: Message) -> None:
@@ -163,21 +164,27 @@ class Response:
         """
         body = self.body
         headers = self._raw.copy()  # middleware may change the list of the message, and a response may be sent twice
-        if self.status < 200 or self.status == 204:
+        if self.status < 200 or self.status in (204, 304):
             body = b""
         else:
             for name, _ in headers:
-                if name == b"content-length":  # of a HEAD or a 304, whose body is elsewhere
+                if name == b"content-length":  # of a HEAD, whose body is elsewhere
                     break
             else:
                 headers.append((b"content-length", b"%d" % len(body)))
-        if scope.get("method") == "HEAD":
+        if scope.get("method") == "HEAD" and "tricorn.conditional" not in scope:  # whose middleware wants to see it
             body = b""
         try:
             await send({"type": "http.response.start", "status": self.status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         except OSError as error:
             raise ClientDisconnect from error
+
+    def copy(self) -> Self:
+        """A response with fields of its own, and with the same body."""
+        twin = copy(self)
+        twin._raw = self._raw.copy()
+        return twin
 
     async def run_background(self) -> None:
         """Does the background work. An exception is logged and does not keep the next from running."""

@@ -2,7 +2,8 @@
 
 Rules of this module: the file is looked at and read in worker threads only; its length is taken once, so that a
 file that grows meanwhile cannot break the framing, and one that shrinks is an error and not a silent stop. Where the
-server offers ``http.response.pathsend`` it is given the path and sends the file itself.
+server offers ``http.response.pathsend`` it is given the path and sends the file itself, and with
+``http.response.zerocopysend`` a part of the open file. Every file has a strong ETag and Last-Modified.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import os
 import stat
 from collections.abc import Iterable
 from mimetypes import guess_type
-from typing import BinaryIO, Literal
+from time import time
+from typing import BinaryIO, Literal, cast
 from urllib.parse import quote
 
+from tricorn.caching.etag import ETag
+from tricorn.caching.ranges import Slice
 from tricorn.concurrency import run_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect
-from tricorn.headers import HeadersInit
+from tricorn.headers import HeadersInit, MutableHeaders
+from tricorn.response import offer
 from tricorn.response.base import Background, Response, transmit
+from tricorn.response.filetag import file_etag
 from tricorn.types import Message, Receive, Scope, Send
 from tricorn_transports.http.dates import format_date
 from tricorn_transports.http.fields import quote as quote_string
@@ -79,43 +85,63 @@ class FileResponse(Response):
             self.headers.setdefault("content-disposition", content_disposition(filename, disposition))
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        file, info = await run_in_thread(_open, self.path)
+        fields = MutableHeaders(self._raw.copy())  # of the file as it is now; the response may be sent again
+        file, info, tag = await run_in_thread(_open, self.path, "etag" not in fields and 200 <= self.status < 300)
         try:
-            self.headers.setdefault("last-modified", format_date(info.st_mtime))
-            self.headers.set("content-length", str(info.st_size))
-            start: Message = {"type": "http.response.start", "status": self.status, "headers": self._raw.copy()}
-            if scope.get("method") == "HEAD" or info.st_size == 0:
-                await transmit(send, start)
-                await transmit(send, {"type": "http.response.body", "body": b""})
-            elif "http.response.pathsend" in (scope.get("extensions") or {}):
-                await transmit(send, start)
-                await transmit(send, {"type": "http.response.pathsend", "path": self.path})
-            else:
+            if tag is not None:
+                fields.add("etag", str(tag))
+            # Never later than the response itself (RFC 9110 section 8.8.2.1).
+            fields.setdefault("last-modified", format_date(min(info.st_mtime, time())))
+            size = info.st_size
+            fields.set("content-length", str(size))
+            start: Message = {"type": "http.response.start", "status": self.status, "headers": fields.raw}
+            extensions = scope.get("extensions") or ()
 
-                async def run() -> None:
-                    await transmit(send, start)
-                    await _send_chunks(file, info.st_size, send)
+            async def run() -> None:
+                parts = await offer.start(scope, send, start, size)
+                if parts is not None:
+                    await offer.send_parts(parts, send, send_slice)
+                elif scope.get("method") == "HEAD" or size == 0:
+                    await transmit(send, {"type": "http.response.body", "body": b""})
+                elif "http.response.pathsend" in extensions:
+                    await transmit(send, {"type": "http.response.pathsend", "path": self.path})
+                else:
+                    await _send_chunks(file, Slice(0, size), send)
 
-                if not await until_disconnect(scope, receive, run):
-                    raise ClientDisconnect
+            async def send_slice(part: Slice, more: bool) -> None:
+                if "http.response.zerocopysend" in extensions:
+                    message = {"type": "http.response.zerocopysend", "file": file, "offset": part.start}
+                    await transmit(send, {**message, "count": len(part), "more_body": more})
+                else:
+                    await _send_chunks(file, part, send, more)
+
+            if not await until_disconnect(scope, receive, run):
+                raise ClientDisconnect
         finally:
             file.close()
 
 
-def _open(path: str) -> tuple[BinaryIO, os.stat_result]:
-    file = open(path, "rb")  # noqa: SIM115  the caller closes it when it is sent
-    info = os.fstat(file.fileno())  # of what was opened, not of what the name means by now
-    if not stat.S_ISREG(info.st_mode):
+def _open(path: str, tagged: bool) -> tuple[BinaryIO, os.stat_result, ETag | None]:
+    file = cast("BinaryIO", open(path, "rb", buffering=0))  # noqa: SIM115  the caller closes it when it is sent
+    try:
+        info = os.fstat(file.fileno())  # of what was opened, not of what the name means by now
+        if not stat.S_ISREG(info.st_mode):
+            raise IsADirectoryError(f"{path} is not a regular file")
+        if not tagged:
+            return file, info, None
+        tag, info = file_etag(file.fileno())
+    except BaseException:
         file.close()
-        raise IsADirectoryError(f"{path} is not a regular file")
-    return file, info
+        raise
+    return file, info, tag
 
 
-async def _send_chunks(file: BinaryIO, size: int, send: Send) -> None:
-    left = size
-    while left:
-        chunk = await run_in_thread(file.read, min(CHUNK_BYTES, left))
+async def _send_chunks(file: BinaryIO, part: Slice, send: Send, more: bool = False) -> None:
+    offset = part.start
+    while offset < part.stop:
+        chunk = await run_in_thread(os.pread, file.fileno(), min(CHUNK_BYTES, part.stop - offset), offset)
         if not chunk:
+            left = part.stop - offset
             raise RuntimeError(f"{file.name} became shorter by {left} bytes while it was sent")
-        left -= len(chunk)
-        await transmit(send, {"type": "http.response.body", "body": chunk, "more_body": left > 0})
+        offset += len(chunk)
+        await transmit(send, {"type": "http.response.body", "body": chunk, "more_body": more or offset < part.stop})

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from tricorn.concurrency import close_iterator, iterate_in_thread, run_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect
 from tricorn.headers import HeadersInit, encode_headers
+from tricorn.response import offer
 from tricorn.response.base import Background, Response, has_no_content, transmit
 from tricorn.types import Message, Receive, Scope, Send
 
@@ -52,14 +53,16 @@ class StreamingResponse(Response):
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         offered = "http.response.trailers" in (scope.get("extensions") or {})
-        bodiless = scope.get("method") == "HEAD" or has_no_content(self.status) or self.status == 304
+        bodiless = scope.get("method") == "HEAD" or has_no_content(self.status)
         trailers = self.trailers if offered and not bodiless else None
         start: Message = {"type": "http.response.start", "status": self.status, "headers": self._raw.copy()}
         if trailers is not None:
             start["trailers"] = True
 
         async def run() -> None:
-            await transmit(send, start)
+            if await offer.start(scope, send, start, None) is not None:
+                await self.close_content()
+                return
             await transmit(send, {"type": "http.response.body", "body": b"", "more_body": True})
             await self.send_parts(send)
             await transmit(send, {"type": "http.response.body", "body": b""})

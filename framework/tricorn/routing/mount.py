@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 from urllib.parse import quote
 
 from tricorn.exceptions import NoRoute
+from tricorn.policy import POLICY, CachePolicy, CachingOptions, Declared, policy_for
 from tricorn.routing.pattern import ENCODED_SLASH, HostPattern, PathPattern, is_below
 from tricorn.routing.route import wrap
 from tricorn.types import ASGIApp, Middleware, Receive, Scope, Send, WSGIApp
@@ -46,6 +47,7 @@ class _Outlet:
         wsgi: WSGIApp | None,
         name: str | None,
         middleware: Sequence[Middleware],
+        caching: CachingOptions,
     ) -> None:
         if (app is not None) + (routes is not None) + (wsgi is not None) != 1:
             raise TypeError(f"{what}: give exactly one of app, routes and wsgi")
@@ -63,7 +65,8 @@ class _Outlet:
         self.name = name
         #: The application as it was given, without the middleware.
         self.inner: ASGIApp = app
-        self.app = wrap(app, middleware)
+        self.policy = CachePolicy.declare(what, caching)
+        self.app = wrap(app if self.router is not None else Declared(app), middleware)
 
     @property
     def router(self) -> Routed | None:
@@ -89,11 +92,12 @@ class _Outlet:
             return None
         return router.resolve(inner, params)
 
-    @staticmethod
-    def _child(scope: Scope, params: Mapping[str, object]) -> Scope:
+    def _child(self, scope: Scope, params: Mapping[str, object]) -> Scope:
         child = dict(scope)
         if "tricorn.outer" not in scope and "app" in scope:
             child["tricorn.outer"] = (scope["app"], scope.get("root_path") or "")
+        if self.policy is not None:
+            child[POLICY] = policy_for(self.policy, scope)
         if params:
             child["path_params"] = {**scope.get("path_params", {}), **params}
         return child
@@ -111,6 +115,7 @@ class Mount(_Outlet):
         name: For ``url_for``: routes below it are ``"name:route"``, and ``"name"`` with ``path=`` is a path below an
             application that has no routes of ours. Without a name the routes keep their own names.
         middleware: Around the mounted application; the first is the outermost.
+        caching: What holds for all of it, as far as its routes do not say otherwise; see ``Route``.
 
     Raises:
         TypeError: Not exactly one of app, routes and wsgi was given.
@@ -126,8 +131,9 @@ class Mount(_Outlet):
         wsgi: WSGIApp | None = None,
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
+        **caching: Unpack[CachingOptions],
     ) -> None:
-        super().__init__(f"mount {path!r}", app, routes, wsgi, name, middleware)
+        super().__init__(f"mount {path!r}", app, routes, wsgi, name, middleware, caching)
         self.path = path.rstrip("/")
         self.pattern = PathPattern(self.path, prefix=True)
 
@@ -183,8 +189,9 @@ class Host(_Outlet):
         wsgi: WSGIApp | None = None,
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
+        **caching: Unpack[CachingOptions],
     ) -> None:
-        super().__init__(f"host {host!r}", app, routes, wsgi, name, middleware)
+        super().__init__(f"host {host!r}", app, routes, wsgi, name, middleware, caching)
         self.host = host
         self.pattern = HostPattern(host)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
+from tricorn.policy import CachingOptions
 from tricorn.routing.mount import Host, Mount
 from tricorn.routing.route import Route, WebSocketRoute
 from tricorn.types import ASGIApp, Handler, Middleware, WSGIApp
@@ -34,6 +35,7 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """Makes the decorated function the handler of these methods (GET if none); see ``Route``."""
 
@@ -46,6 +48,7 @@ class Registrar(ABC):
                     name=name,
                     middleware=middleware,
                     cancel_on_disconnect=cancel_on_disconnect,
+                    **caching,
                 )
             )
             return handler
@@ -59,9 +62,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for GET, and HEAD with it."""
-        return self._shorthand("GET", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("GET", path, name, middleware, cancel_on_disconnect, caching)
 
     def head(
         self,
@@ -70,9 +74,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for a HEAD that is cheaper than its GET."""
-        return self._shorthand("HEAD", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("HEAD", path, name, middleware, cancel_on_disconnect, caching)
 
     def post(
         self,
@@ -81,9 +86,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for POST."""
-        return self._shorthand("POST", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("POST", path, name, middleware, cancel_on_disconnect, caching)
 
     def put(
         self,
@@ -92,9 +98,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for PUT."""
-        return self._shorthand("PUT", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("PUT", path, name, middleware, cancel_on_disconnect, caching)
 
     def patch(
         self,
@@ -103,9 +110,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for PATCH."""
-        return self._shorthand("PATCH", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("PATCH", path, name, middleware, cancel_on_disconnect, caching)
 
     def delete(
         self,
@@ -114,9 +122,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for DELETE."""
-        return self._shorthand("DELETE", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("DELETE", path, name, middleware, cancel_on_disconnect, caching)
 
     def options(
         self,
@@ -125,9 +134,10 @@ class Registrar(ABC):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> Callable[[H], H]:
         """``route`` for an OPTIONS that says more than ``Allow``."""
-        return self._shorthand("OPTIONS", path, name, middleware, cancel_on_disconnect)
+        return self._shorthand("OPTIONS", path, name, middleware, cancel_on_disconnect, caching)
 
     def websocket(
         self, path: str, *, name: str | None = None, middleware: Sequence[Middleware] = ()
@@ -148,9 +158,10 @@ class Registrar(ABC):
         wsgi: WSGIApp | None = None,
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
+        **caching: Unpack[CachingOptions],
     ) -> None:
         """Puts an application under a path; see ``Mount``."""
-        self.add(Mount(path, app, wsgi=wsgi, name=name, middleware=middleware))
+        self.add(Mount(path, app, wsgi=wsgi, name=name, middleware=middleware, **caching))
 
     def host(
         self,
@@ -160,9 +171,10 @@ class Registrar(ABC):
         wsgi: WSGIApp | None = None,
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
+        **caching: Unpack[CachingOptions],
     ) -> None:
         """Puts an application under a host; see ``Host``."""
-        self.add(Host(host, app, wsgi=wsgi, name=name, middleware=middleware))
+        self.add(Host(host, app, wsgi=wsgi, name=name, middleware=middleware, **caching))
 
     def _shorthand(
         self,
@@ -171,7 +183,13 @@ class Registrar(ABC):
         name: str | None,
         middleware: Sequence[Middleware],
         cancel_on_disconnect: bool | None,
+        caching: CachingOptions,
     ) -> Callable[[H], H]:
         return self.route(
-            path, methods=(method,), name=name, middleware=middleware, cancel_on_disconnect=cancel_on_disconnect
+            path,
+            methods=(method,),
+            name=name,
+            middleware=middleware,
+            cancel_on_disconnect=cancel_on_disconnect,
+            **caching,
         )

@@ -8,10 +8,12 @@ change something are finished unless the route asks otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
+from tricorn.caching.rewrite import not_modified_fields
 from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
-from tricorn.exceptions import ClientDisconnect, NoRoute, WebSocketDisconnect
+from tricorn.exceptions import ClientDisconnect, NoRoute, NotModified, WebSocketDisconnect
+from tricorn.policy import POLICY, CachePolicy, CachingOptions, add_missing, policy_for
 from tricorn.request import Request
 from tricorn.response.base import Response
 from tricorn.response.convert import convert
@@ -79,6 +81,8 @@ class Route(BaseRoute):
         methods: ``("GET",)`` if not given. GET brings HEAD with it, unless another route has that.
         cancel_on_disconnect: Whether the handler is cancelled when the client goes away. ``None``: for GET and HEAD.
             A plain ``def`` runs in a thread and cannot be cancelled.
+        caching: ``cache``, ``etag``, ``last_modified``, ``vary`` and ``require_preconditions``; see
+            ``tricorn.policy.CachingOptions``.
 
     Raises:
         TypeError: The handler's signature is impossible.
@@ -94,6 +98,7 @@ class Route(BaseRoute):
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         cancel_on_disconnect: bool | None = None,
+        **caching: Unpack[CachingOptions],
     ) -> None:
         plan = HandlerPlan(handler, Request, ("request",))
         super().__init__(path, plan, name, middleware)
@@ -103,6 +108,7 @@ class Route(BaseRoute):
         if not self.methods or not all(map(is_token, self.methods)):
             raise ValueError(f"route {path}: methods {sorted(self.methods)} are not all tokens")
         self.cancel_on_disconnect = cancel_on_disconnect
+        self.policy = CachePolicy.declare(f"route {path}", caching)
         cancellable = plan.kind is Kind.COROUTINE and plan.may_suspend and cancel_on_disconnect is not False
         self._guarded = (self.methods | {"HEAD"} if cancel_on_disconnect else {"GET", "HEAD"}) if cancellable else ()
 
@@ -111,7 +117,8 @@ class Route(BaseRoute):
         plan = self.plan
         if "tricorn.disconnect" not in (scope.get("extensions") or _NO_PARAMS):
             receive = ForeignReceive(scope, receive)
-        request = Request(scope, receive, send) if plan.wants_subject else None
+        policy = policy_for(self.policy, scope) if self.policy is not None or POLICY in scope else None
+        request = Request(scope, receive, send) if plan.wants_subject or policy is not None else None
         params = scope.get("path_params") or _NO_PARAMS
         response: Response | None = None
         try:
@@ -120,17 +127,15 @@ class Route(BaseRoute):
 
                     async def run() -> None:
                         nonlocal response
-                        response = await self._response(request, params)
+                        response = await self._response(request, params, policy)
                         await response.respond(scope, receive, send)
 
                     await until_disconnect(scope, receive, run)
                 else:
-                    if plan.kind is Kind.COROUTINE:  # without the call of a method, since it is most requests
-                        response = convert(await plan.call(request, params))  # type: ignore[misc]  # so says its kind
-                        if request is not None and request.links is not None:
-                            _add_links(response, request.links)
+                    if plan.kind is Kind.COROUTINE and request is None:  # without a method's call: most requests
+                        response = convert(await plan.call(None, params))  # type: ignore[misc]  # so says its kind
                     else:
-                        response = await self._response(request, params)
+                        response = await self._response(request, params, policy)
                     await response.respond(scope, receive, send)
             except ClientDisconnect:
                 pass  # the client left while its request was read or answered: nobody is to be told
@@ -140,26 +145,51 @@ class Route(BaseRoute):
             if request is not None and request.has_form:
                 await request.close()
 
-    async def _response(self, request: Request | None, params: Mapping[str, Any]) -> Response:
+    async def _response(
+        self, request: Request | None, params: Mapping[str, Any], policy: CachePolicy | None
+    ) -> Response:
         plan = self.plan
-        if plan.kind is Kind.THREAD:
-            result = await call_in_thread(plan.call, request, params)
-        else:
-            result = plan.call(request, params)
-            if plan.kind is Kind.COROUTINE:
-                result = await result  # type: ignore[misc]  # so says its kind
-        response = convert(result)
-        if request is not None and request.links is not None:
-            _add_links(response, request.links)
-        return response
+        try:
+            if policy is not None and request is not None:
+                await policy.enforce(request)
+            if plan.kind is Kind.THREAD:
+                result = await call_in_thread(plan.call, request, params)
+            else:
+                result = plan.call(request, params)
+                if plan.kind is Kind.COROUTINE:
+                    result = await result  # type: ignore[misc]  # so says its kind
+            response = convert(result)
+        except NotModified as unmodified:
+            response = _unmodified(unmodified)
+        if request is None or (policy is None and request.links is None and request.validators is None):
+            return response
+        return _complete(response, request, policy)
 
     def __repr__(self) -> str:
         return f"Route({self.path!r}, {self.plan.name}, methods={sorted(self.methods)})"
 
 
-def _add_links(response: Response, links: list[str]) -> None:
-    for link in links:
-        response.headers.add("link", link)
+def _unmodified(unmodified: NotModified) -> Response:
+    response = Response(b"", 304)
+    add_missing(response.headers.raw, not_modified_fields(unmodified.fields))
+    return response
+
+
+def _complete(response: Response, request: Request, policy: CachePolicy | None) -> Response:
+    """The response with what the request, and what is declared, add to its fields.
+
+    It is a copy: a handler may return the same response again and again.
+    """
+    response = response.copy()
+    headers, status = response.headers, response.status
+    if request.links is not None and status != 304:
+        for link in request.links:
+            headers.add("link", link)
+    if policy is not None:
+        policy.apply(status, headers.raw, request.validators)
+    elif request.validators is not None and 200 <= status < 300:
+        add_missing(headers.raw, request.validators.fields())
+    return response
 
 
 class WebSocketRoute(BaseRoute):

@@ -1,0 +1,83 @@
+"""The fields of a 304, a 206 or an error, made of those that the 200 would have had.
+
+Rules of this module: pure; raw fields in, raw fields out, names in lower case. What a status may carry is said here
+once, for every kind of response.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tricorn.caching.ranges import ContentRange, Slice
+from tricorn.headers import RawHeaders
+
+#: Representation metadata that the client has already, and what frames or describes a content that does not come
+#: (RFC 9110 section 15.4.5). A policy for the content goes with it: a new nonce would not fit the stored page.
+_NOT_IN_304: Final = frozenset(
+    {
+        b"accept-ranges", b"content-digest", b"content-disposition", b"content-encoding", b"content-language",
+        b"content-length", b"content-md5", b"content-range", b"content-security-policy",
+        b"content-security-policy-report-only", b"content-type", b"digest", b"link", b"repr-digest", b"trailer",
+        b"transfer-encoding",
+    }
+)  # fmt: skip
+
+#: What is said of the representation and of how long it may be kept, none of which holds for an error about it.
+_NOT_IN_ERROR: Final = (_NOT_IN_304 | {b"age", b"cache-control", b"content-location", b"etag", b"expires"}) - {
+    b"content-security-policy",
+    b"content-security-policy-report-only",
+}
+
+#: What describes the message's own content, of which a part is sent.
+_NOT_IN_PART: Final = frozenset(
+    {b"content-digest", b"content-length", b"content-md5", b"content-range", b"trailer", b"transfer-encoding"}
+)
+
+
+def not_modified_fields(raw: RawHeaders) -> RawHeaders:
+    """The fields of a 304 (RFC 9110 section 15.4.5).
+
+    Content-Location, Date, ETag, Vary, Cache-Control, Expires and what is said to caches by other names stay, and so
+    does what is no metadata of the representation (Set-Cookie, CORS). Last-Modified stays where there is no ETag.
+    """
+    has_tag = any(name == b"etag" for name, _ in raw)
+    return [pair for pair in raw if pair[0] not in _NOT_IN_304 and not (has_tag and pair[0] == b"last-modified")]
+
+
+def partial_fields(raw: RawHeaders, content_range: ContentRange, length: int) -> RawHeaders:
+    """The fields of a 206 with one part of ``length`` bytes (RFC 9110 section 15.3.7.1)."""
+    fields = [pair for pair in raw if pair[0] not in _NOT_IN_PART]
+    fields.append((b"content-range", str(content_range).encode("ascii")))
+    fields.append((b"content-length", b"%d" % length))
+    return fields
+
+
+def multipart_fields(raw: RawHeaders, boundary: str, length: int) -> RawHeaders:
+    """The fields of a 206 with several parts (section 15.3.7.2): no Content-Range, which each part has of its own."""
+    fields = [pair for pair in raw if pair[0] not in _NOT_IN_PART and pair[0] != b"content-type"]
+    fields.append((b"content-type", b"multipart/byteranges; boundary=" + boundary.encode("ascii")))
+    fields.append((b"content-length", b"%d" % length))
+    return fields
+
+
+def error_fields(raw: RawHeaders, error: RawHeaders) -> RawHeaders:
+    """The fields of a 412 or 416: its own, and of the 200's what is not about the representation (CORS, cookies)."""
+    own = {name for name, _ in error} - {b"vary"}
+    return error + [
+        (name, value)
+        for name, value in raw
+        if name not in _NOT_IN_ERROR
+        and name not in own
+        and name != b"last-modified"
+        and not name.endswith(b"-cache-control")
+    ]
+
+
+def unsatisfiable(length: int) -> str:
+    """The Content-Range of a 416 (section 15.5.17)."""
+    return str(ContentRange(None, length))
+
+
+def part_of(part: Slice, length: int) -> ContentRange:
+    """The Content-Range of one part of ``length`` bytes."""
+    return ContentRange(part, length)

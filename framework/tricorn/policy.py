@@ -1,0 +1,228 @@
+"""What is declared of caching for a route, a mount or the application.
+
+Rules of this module: the innermost declaration of a thing decides; ``Vary`` adds up. Fields are put on a response where
+it comes from, inside of all middleware, so that a compressing one can still weaken the ETag. Declared validators are
+computed before the handler runs: a GET that the client need not repeat, and a change that it must not make, never
+reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, TypedDict, cast
+
+from tricorn.caching.conditional import SAFE_METHODS, Outcome, Preconditions, Validators, evaluate
+from tricorn.caching.etag import ETag
+from tricorn.concurrency import call
+from tricorn.exceptions import HTTPException, NotModified
+from tricorn.headers import MutableHeaders, RawHeaders, encode_value
+from tricorn.response.offer import CONDITIONAL
+from tricorn.types import ASGIApp, Message, Receive, Scope, Send
+from tricorn_transports.http.fields import is_token
+
+if TYPE_CHECKING:
+    from tricorn.caching.control import CacheControl
+    from tricorn.request import Request
+
+#: In the scope: what was declared around a route.
+POLICY: Final = "tricorn.policy"
+
+#: In the scope: a change without a precondition is to be refused.
+REQUIRED: Final = "tricorn.require_preconditions"
+
+_NAME_THE_STATE = "name the state that is to be changed: If-Match with its ETag, or If-None-Match: * to create it"
+
+#: What a function of the request may give, at once or awaited; ``None``: there is no such representation now.
+_TagOrNone: TypeAlias = "ETag | str | None"
+_MomentOrNone: TypeAlias = "datetime | float | None"
+#: A tag, or a function that makes one of the request.
+DeclaredETag: TypeAlias = "ETag | str | Callable[[Request], _TagOrNone | Awaitable[_TagOrNone]] | Literal[False]"
+#: A moment with a time zone or in seconds since the epoch, or a function that makes one of the request.
+DeclaredMoment: TypeAlias = "datetime | float | Callable[[Request], _MomentOrNone | Awaitable[_MomentOrNone]]"
+
+
+class CachingOptions(TypedDict, total=False):
+    """What routes, mounts and applications take.
+
+    Args:
+        cache: ``Cache-Control`` of 2xx and 304 responses that have none of their own.
+        etag: The entity tag of the resource, as a value or as a function of the request (``async def``, or ``def``,
+            which runs in a thread). A function may return ``None`` where there is no such resource. ``False``: none,
+            not even one by content.
+        last_modified: When the resource was last modified, likewise.
+        vary: Request fields that the response depends on; added to those declared around it.
+        require_preconditions: Whether a request that changes something is refused with 428 unless it names the state
+            that it changes (RFC 6585 section 3).
+    """
+
+    cache: CacheControl | str | None
+    etag: DeclaredETag | None
+    last_modified: DeclaredMoment | None
+    vary: str | Sequence[str]
+    require_preconditions: bool | None
+
+
+_KNOWN = frozenset(CachingOptions.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CachePolicy:
+    """Declarations, checked."""
+
+    cache: bytes | None = None
+    etag: DeclaredETag | None = None
+    last_modified: DeclaredMoment | None = None
+    vary: tuple[str, ...] = ()
+    require_preconditions: bool | None = None
+
+    @classmethod
+    def declare(cls, where: str, options: CachingOptions) -> Self | None:
+        """The policy of ``options``, or ``None`` if nothing is declared.
+
+        Args:
+            where: Whose declarations they are, for messages.
+
+        Raises:
+            TypeError: There is no such option.
+            ValueError: A value cannot be sent.
+        """
+        if not options:
+            return None
+        if unknown := options.keys() - _KNOWN:
+            raise TypeError(f"{where}: there is no option {sorted(unknown)[0]!r}")
+        cache = options.get("cache")
+        etag, moment = options.get("etag"), options.get("last_modified")
+        vary = options.get("vary", ())
+        names = (vary,) if isinstance(vary, str) else tuple(vary)
+        for name in names:
+            if not is_token(name):
+                raise ValueError(f"{where}: vary names {name!r}, which is no field name")
+        return cls(
+            None if cache is None else encode_value("cache-control", str(cache)),
+            ETag.coerce(etag) if isinstance(etag, str) else etag,
+            moment if moment is None or callable(moment) else Validators.of(None, moment).last_modified,
+            names,
+            options.get("require_preconditions"),
+        )
+
+    def apply(self, status: int, raw: RawHeaders, validators: Validators | None) -> None:
+        """Adds what is declared to a response's fields, unless they are there."""
+        if self.vary:
+            MutableHeaders(raw).add_vary(*self.vary)
+        if 200 <= status < 300 or status == 304:
+            if self.cache is not None:
+                add_missing(raw, [(b"cache-control", self.cache)])
+            if validators is not None:
+                add_missing(raw, validators.fields())
+
+    async def validators(self, request: Request) -> Validators | None:
+        """The declared validators of the request's resource; ``None`` if none are declared."""
+        etag, moment = self.etag, self.last_modified
+        if (etag is None or etag is False) and moment is None:
+            return None
+        if callable(etag):
+            etag = cast("ETag | str | None", await call(etag, request))
+        if callable(moment):
+            moment = cast("datetime | float | None", await call(moment, request))
+        return Validators.of(None if etag is False else etag, moment)
+
+    async def enforce(self, request: Request) -> None:
+        """Judges a request before its handler runs.
+
+        Raises:
+            NotModified: The client has the representation already.
+            HTTPException: 412, the resource is in another state; 428, none was named.
+        """
+        changes = request.method not in SAFE_METHODS
+        if self.etag is False and (judge := request.scope.get(CONDITIONAL)) is not None:
+            judge.max_hashed = -1
+        if changes and self.require_preconditions:
+            request.scope[REQUIRED] = True
+            conditions = Preconditions.from_headers(request.headers)
+            if conditions is None or not conditions.guards(request.method):
+                raise HTTPException(428, _NAME_THE_STATE)
+        validators = await self.validators(request)
+        if validators is not None and (validators or changes):
+            request.check_preconditions(
+                etag=validators.etag, last_modified=validators.last_modified, exists=bool(validators)
+            )
+
+
+def check(request: Request, validators: Validators, exists: bool) -> None:
+    """Judges a request by the validators of its resource; see ``Request.check_preconditions``."""
+    method = request.method
+    conditions = Preconditions.from_headers(request.headers)
+    outcome = evaluate(method, conditions, validators, exists)
+    if outcome is Outcome.NOT_MODIFIED:
+        raise NotModified(validators.fields())
+    if outcome is Outcome.PRECONDITION_FAILED:
+        raise HTTPException(412, "the resource is not in the state that the request's preconditions name")
+    if (  # a date guards nothing where the resource has none (section 13.1.4)
+        method not in SAFE_METHODS
+        and request.scope.get(REQUIRED)
+        and (conditions is None or not conditions.guards(method, validators))
+    ):
+        raise HTTPException(428, _NAME_THE_STATE)
+
+
+@lru_cache(1024)
+def merged(inner: CachePolicy, outer: CachePolicy) -> CachePolicy:
+    """Both policies as one; both stay as they are."""
+    return CachePolicy(
+        inner.cache if inner.cache is not None else outer.cache,
+        inner.etag if inner.etag is not None else outer.etag,
+        inner.last_modified if inner.last_modified is not None else outer.last_modified,
+        tuple(dict.fromkeys(outer.vary + inner.vary)),
+        inner.require_preconditions if inner.require_preconditions is not None else outer.require_preconditions,
+    )
+
+
+def policy_for(inner: CachePolicy | None, scope: Scope) -> CachePolicy | None:
+    """What holds for a request: ``inner``, inside of what was declared around it."""
+    outer: CachePolicy | None = scope.get(POLICY)
+    if inner is None or outer is None:
+        return inner or outer
+    return merged(inner, outer)
+
+
+def add_missing(raw: RawHeaders, fields: RawHeaders) -> None:
+    """Adds those fields whose names are not there yet."""
+    names = {name for name, _ in raw}
+    raw += [pair for pair in fields if pair[0] not in names]
+
+
+class Declared:
+    """Middleware around a foreign application, for what is declared around it.
+
+    Whether that application has the resource at all is not known, so that a GET always reaches it, and its answer is
+    judged; what changes something is judged before.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        policy: CachePolicy | None = scope.get(POLICY)
+        if policy is None or scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        from tricorn.request import Request
+
+        request = Request(scope, receive, send)
+        validators: Validators | None = None
+        if request.method in ("GET", "HEAD"):
+            validators = await policy.validators(request)
+        else:
+            await policy.enforce(request)
+
+        def send_declared(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                raw = list(message.get("headers", ()))
+                policy.apply(message["status"], raw, validators)
+                message = {**message, "headers": raw}
+            return send(message)
+
+        await self._app(scope, receive, send_declared)

@@ -1,0 +1,70 @@
+"""The strong entity tag of a file.
+
+Rules of this module: two contents never share a strong tag. The times that a file system keeps cannot promise that:
+they are set by archives and deployments (the same for every version, often enough), and tick too slowly to tell two
+writes from each other. So a file of ordinary size is tagged by its content, which is hashed once for each state of the
+file and gives the same tag on every machine. A large one is tagged by all that ``fstat`` says, its change time above
+all, which nobody can set, and only weakly while that time is too fresh to rule out another write in the same tick.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from threading import Lock
+from time import sleep, time_ns
+from typing import Final
+
+from tricorn.caching.etag import ETag
+
+#: Bytes of a file that is hashed. In a worker thread; it takes some 5 ms, once.
+MAX_HASHED_BYTES: Final = 8 * 1024 * 1024
+
+_CHUNK = 256 * 1024
+_MAX_KNOWN = 8192
+#: Kernels stamp files with the time of their last tick, 1 to 10 ms apart; old file systems keep whole seconds or two.
+_TICK_NS = 20_000_000
+_COARSE_NS = 2_000_000_000
+
+_State = tuple[int, int, int, int, int]
+_known: dict[_State, str] = {}
+_lock = Lock()
+
+
+def file_etag(fd: int) -> tuple[ETag, os.stat_result]:
+    """The tag of an open file, and what ``fstat`` said of the state that it is the tag of.
+
+    Blocks; the file's position stays where it is.
+    """
+    info = os.fstat(fd)
+    if info.st_size <= MAX_HASHED_BYTES:
+        return ETag(_content_tag(fd, info)), info
+    if 0 <= time_ns() - info.st_ctime_ns < _TICK_NS:
+        sleep(_TICK_NS / 1e9)  # a write that comes now gets another time than the one before
+        info = os.fstat(fd)
+    coarse = info.st_ctime_ns % 1_000_000_000 == 0
+    fresh = time_ns() - info.st_ctime_ns < (_COARSE_NS if coarse else _TICK_NS)
+    return ETag.of(*_state(info), weak=fresh), info
+
+
+def _state(info: os.stat_result) -> _State:
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def _content_tag(fd: int, info: os.stat_result) -> str:
+    state = _state(info)
+    tag = _known.get(state)
+    if tag is not None:
+        return tag
+    digest = sha256()
+    offset = 0
+    while data := os.pread(fd, min(_CHUNK, info.st_size - offset), offset):  # what has grown on is not sent either
+        digest.update(data)
+        offset += len(data)
+    tag = digest.hexdigest()[:32]
+    if time_ns() - info.st_ctime_ns > _COARSE_NS:  # else another write may leave the same state behind
+        with _lock:
+            if len(_known) >= _MAX_KNOWN:
+                _known.clear()
+            _known[state] = tag
+    return tag

@@ -1,0 +1,79 @@
+"""How a response of ours lets the conditional middleware choose what of its body is sent.
+
+Rules of this module: the response puts an ``Offer`` into its start message, under a key that no server knows, and asks
+it afterwards what to send. In between, every middleware on the way has had its turn, so that the decision is made on
+the fields that the client will see. A middleware that holds the start back, or that changed what the body is (its
+length, its coding), makes the offer void; then the whole is sent, as if there had been none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
+
+from tricorn.caching.ranges import Slice
+from tricorn.response.base import transmit
+from tricorn.types import Message, Scope, Send
+
+#: In the scope: the conditional middleware is around this application.
+CONDITIONAL: Final = "tricorn.conditional"
+#: In a start message.
+OFFER: Final = "tricorn.offer"
+
+#: What is to be sent in place of the whole body: slices of it, and bytes around them.
+Parts: TypeAlias = Sequence[bytes | Slice]
+
+
+class Offer:
+    """A body that can be left out, and sent in parts if its length is known.
+
+    Args:
+        length: In bytes; ``None`` for a body that cannot seek.
+        coding: The response's ``Content-Encoding``.
+    """
+
+    __slots__ = ("coding", "length", "open", "parts")
+
+    def __init__(self, length: int | None, coding: bytes | None) -> None:
+        self.length = length
+        self.coding = coding
+        self.open = True
+        self.parts: Parts | None = None
+
+    def take(self) -> Parts | None:
+        """What to send: ``None`` for the whole; nothing at all (not even an empty body message) for no parts.
+
+        From now on the response is on its way, and it is too late to choose.
+        """
+        self.open = False
+        return self.parts
+
+
+async def start(scope: Scope, send: Send, message: Message, length: int | None) -> Parts | None:
+    """Sends a start message with an offer, where somebody may take it; see ``Offer.take``.
+
+    Raises:
+        ClientDisconnect: The client has gone.
+    """
+    if CONDITIONAL not in scope or scope.get("method") not in ("GET", "HEAD") or not 200 <= message["status"] < 300:
+        await transmit(send, message)
+        return None
+    coding = next((value for name, value in message["headers"] if name == b"content-encoding"), None)
+    offer = message[OFFER] = Offer(length, coding)
+    await transmit(send, message)
+    return offer.take()
+
+
+async def send_parts(parts: Parts, send: Send, send_slice: Callable[[Slice, bool], Awaitable[None]]) -> None:
+    """Sends parts as a body.
+
+    Args:
+        send_slice: Sends a slice; its second argument says whether more of the body follows.
+    """
+    last = len(parts) - 1
+    for index, part in enumerate(parts):
+        more = index < last
+        if isinstance(part, Slice):
+            await send_slice(part, more)
+        else:
+            await transmit(send, {"type": "http.response.body", "body": part, "more_body": more})
