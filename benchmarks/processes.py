@@ -177,10 +177,9 @@ class ServerProcess:
 
     @classmethod
     def start(cls, contender: Contender, command: list[str], port: int, cores: set[int], folder: Path) -> ServerProcess:
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        if contender.tree is not None:
-            sources = (contender.tree / "transports", contender.tree / "framework", ROOT)
-            environment["PYTHONPATH"] = os.pathsep.join(map(str, sources))
+        tree = contender.tree or ROOT
+        sources = (tree / "transports", tree / "framework", ROOT)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, sources))}
         log = folder / f"server-{port}.log"
         with pinned(cores), log.open("wb") as output:
             begun = time.perf_counter()
