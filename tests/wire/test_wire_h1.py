@@ -158,3 +158,22 @@ def test_the_last_word_reaches_a_client_that_is_still_sending(net, paths):
     answer = wire.read_until(b"\r\n\r\n/")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert wire.error is None
+
+
+@pytest.mark.over("h1", "h1-tls")
+def test_a_request_that_comes_byte_by_byte(net, paths):
+    net.client(paths)
+    wire = net.wire()
+    for byte in b"POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab":
+        wire.send(bytes([byte]))
+    assert wire.read_all().endswith(b"\r\n\r\n/slow")
+
+
+@pytest.mark.over("h1")
+def test_a_beginning_like_http2_is_http1_in_the_end(net, paths, eventually):
+    net.client(paths)
+    wire = net.wire()
+    wire.send(b"PRI * HTT")
+    wire.poll(0.05)
+    wire.send(b"X/1.1\r\n\r\n")
+    assert wire.read_all().startswith(b"HTTP/1.1 400 ")
