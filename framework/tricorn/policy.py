@@ -118,6 +118,11 @@ class CachePolicy:
             if validators is not None:
                 add_missing(raw, validators.fields())
 
+    def silence(self, scope: Scope) -> None:
+        """Keeps the response from being tagged by its content, where no tag is wanted."""
+        if self.etag is False and (judge := scope.get(CONDITIONAL)) is not None:
+            judge.max_hashed = -1
+
     async def validators(self, request: Request) -> Validators | None:
         """The declared validators of the request's resource; ``None`` if none are declared."""
         etag, moment = self.etag, self.last_modified
@@ -137,8 +142,7 @@ class CachePolicy:
             HTTPException: 412, the resource is in another state; 428, none was named.
         """
         changes = request.method not in SAFE_METHODS
-        if self.etag is False and (judge := request.scope.get(CONDITIONAL)) is not None:
-            judge.max_hashed = -1
+        self.silence(request.scope)
         if changes and self.require_preconditions:
             request.scope[REQUIRED] = True
             conditions = Preconditions.from_headers(request.headers)
@@ -214,6 +218,7 @@ class Declared:
         request = Request(scope, receive, send)
         validators: Validators | None = None
         if request.method in ("GET", "HEAD"):
+            policy.silence(scope)
             validators = await policy.validators(request)
         else:
             await policy.enforce(request)

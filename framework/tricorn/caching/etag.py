@@ -18,6 +18,7 @@ MAX_TAGS: Final = 256
 
 #: etagc: everything visible but the quotation mark, and obs-text.
 _OPAQUE = re.compile(r"[\x21\x23-\x7e\x80-\xff]*\Z")
+_TAG = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*\Z')
 _MEMBER = re.compile(r'(W/|w/)?(?:"([^"]*)"|([^\s",]+))[ \t]*(?=,|\Z)')
 _GAP = re.compile(r"[ \t,]*")
 
@@ -70,12 +71,8 @@ class ETag:
     @classmethod
     def parse(cls, text: str) -> ETag | None:
         """The one tag of an ``ETag`` or ``If-Range`` value, or ``None`` if it is no entity tag."""
-        text = text.strip(" \t")
-        weak = text.startswith("W/")
-        quoted = text[2:] if weak else text
-        if len(quoted) < 2 or quoted[0] != '"' or quoted[-1] != '"' or _OPAQUE.match(quoted[1:-1]) is None:
-            return None
-        return cls(quoted[1:-1], weak)
+        match = _TAG.match(text)
+        return None if match is None else cls(match[2], match[1] is not None)
 
     def matches_strongly(self, other: ETag) -> bool:
         """Strong comparison (section 8.8.3.2): both are strong and the same; for changes and for ranges."""

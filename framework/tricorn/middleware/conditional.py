@@ -60,19 +60,19 @@ class ConditionalMiddleware:
         self._max_hashed = max_hashed_bytes if auto_etag is not None else -1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or (scope["method"] != "GET" and scope["method"] != "HEAD"):
             await self._app(scope, receive, send)
             return
-        judge = scope.get(CONDITIONAL)
-        if isinstance(judge, Judge):  # an application in an application: the outermost judges, by the inner one's rules
+        if CONDITIONAL in scope:  # an application in an application: the outermost judges, by the inner one's rules
+            judge = scope[CONDITIONAL]
             judge.auto_etag, judge.max_hashed = self._auto_etag, self._max_hashed
             await self._app(scope, receive, send)
             return
-        judge = scope[CONDITIONAL] = Judge(scope, receive, send, self._auto_etag, self._max_hashed)
+        judge = scope[CONDITIONAL] = Judge(scope, send, self._auto_etag, self._max_hashed)
         try:
-            await self._app(scope, receive, judge)
+            await self._app(scope, receive, judge.send)  # a method: Python calls an object with __call__ far slower
         except Exception as error:
-            if judge.ended is None or not _comes_from(error, judge.ended):
+            if not judge.is_cause(error):
                 raise
 
 
@@ -106,26 +106,29 @@ async def _nothing() -> None:
 
 
 class Judge:
-    """One request's ``send``.
+    """One request's ``send``, and what it knows.
 
     Attributes:
         auto_etag, max_hashed: See ``ConditionalMiddleware``; the innermost application and route decide.
-        ended: What the application was told to stop its stream with, if it was.
+        ended: Once it has answered: what the application is told to stop a stream with.
     """
 
-    __slots__ = ("_held", "_receive", "_scope", "_send", "_state", "auto_etag", "ended", "max_hashed")
+    # What is not set in the constructor is set when the state is reached in which it is used.
+    __slots__ = ("_conditions", "_held", "_scope", "_send", "_state", "auto_etag", "ended", "max_hashed")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, auto_etag: AutoETag, max_hashed: int) -> None:
+    _conditions: Preconditions | None
+    _held: Message
+    ended: Ended
+
+    def __init__(self, scope: Scope, send: Send, auto_etag: AutoETag, max_hashed: int) -> None:
         self._scope = scope
-        self._receive = receive
         self._send = send
         self._state = _WAITING
-        self._held: Message | None = None
-        self.auto_etag = auto_etag
+        self.auto_etag: AutoETag = auto_etag
         self.max_hashed = max_hashed
-        self.ended: Ended | None = None
 
-    def __call__(self, message: Message) -> Awaitable[None]:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Takes a message from the application."""
         state = self._state
         if state is _PASSING:
             return self._send(message)
@@ -133,96 +136,106 @@ class Judge:
         if state is _WAITING:
             if kind != "http.response.start":
                 return self._send(message)
-            method = self._scope["method"]
-            if not 200 <= message["status"] < 300 or (method != "GET" and method != "HEAD"):
+            if not 200 <= message["status"] < 300:
                 self._state = _PASSING
                 return self._send(message)
+            self._conditions = Preconditions.from_raw(self._scope["headers"])
             if OFFER in message:
                 offer = message.pop(OFFER)
                 if offer.open:
-                    return self._judge_offer(message, offer)
+                    self._state = _PASSING
+                    return self._judge_offer(_Fields(message), offer)
             self._held = message
             self._state = _HELD
             return _nothing()
         if state is _HELD:
-            held = self._held
-            if kind not in _BODY_TYPES or held is None:
+            if kind not in _BODY_TYPES:
                 return self._send(message)
-            self._held = None
             self._state = _PASSING
-            if kind == "http.response.body" and not message.get("more_body", False):
-                return self._judge_whole(held, message)
-            return self._judge_stream(held, message)
+            if kind != "http.response.body" or message.get("more_body", False):
+                return self._judge_stream(_Fields(self._held), message)
+            size = len(message.get("body", b""))
+            if self._conditions is None and size < _WORTH_RESUMING and self._scope["method"] == "GET":
+                return self._send_tagged(self._held, message, size)
+            return self._judge_whole(_Fields(self._held), message)
         if message.get("more_body", False):
-            self.ended = self.ended or Ended("the response is complete: the client has what it asked for")
             raise self.ended
         return _nothing()
 
+    def is_cause(self, error: Exception) -> bool:
+        """Whether an exception of the application comes from being told that its stream is not wanted."""
+        return self._state is _OVER and _comes_from(error, self.ended)
+
     # -------------------------------------------------------------------------------------------- kinds of bodies
 
-    async def _judge_whole(self, start: Message, message: Message) -> None:
-        """A body in one piece: it gets an ETag, and can be cut."""
-        body: bytes = message.get("body", b"")
-        fields = _Fields(start)
-        is_head = self._scope["method"] == "HEAD"
-        length = fields.length
-        if length is None and (body or not is_head):
-            length = len(body)
-        is_whole = length == len(body) and start["status"] == 200
-        cuttable = is_whole and fields.is_strong(self.auto_etag)
-        if (
-            is_whole
-            and fields.etag is None
-            and len(body) <= self.max_hashed
-            and not fields.is_private_to_one_response()
-        ):
-            tag = ETag(content_tag(body), self.auto_etag == "weak")
-            fields.raw.append((b"etag", str(tag).encode("ascii")))
-            fields.etag = tag
-        if cuttable and len(body) >= _WORTH_RESUMING:
-            fields.accept_ranges()
-        conditions = Preconditions.from_raw(self._scope["headers"])
-        parts: Parts | None = None
-        if conditions is not None:
-            parts = await self._decide(fields, conditions, length if cuttable else None)
-            if parts is not None and not parts:
-                return
-        if is_head and body:  # not every server leaves a body out by itself
-            if fields.length is None:
-                fields.raw.append((b"content-length", b"%d" % len(body)))
-            message = {"type": "http.response.body", "body": b""}
-        elif parts is not None:
-            view = memoryview(body)
-            cut = b"".join(view[part.start : part.stop] if isinstance(part, Slice) else part for part in parts)
-            message = {"type": "http.response.body", "body": cut}
-        if parts is None:
-            await self._send(fields.start)
-        await self._send(message)
-
-    async def _judge_stream(self, start: Message, message: Message) -> None:
-        """A stream of unknown origin, or a file by its path: it can be left out, not cut."""
-        conditions = Preconditions.from_raw(self._scope["headers"])
-        if conditions is not None:
-            fields = _Fields(start)
-            if await self._decide(fields, conditions, None) is not None:
-                return
+    async def _send_tagged(self, start: Message, message: Message, size: int) -> None:
+        """What most responses are: a small body in one piece, to a request without conditions."""
+        if start["status"] == 200 and size <= self.max_hashed:
+            headers = start.get("headers", ())
+            for name, value in headers:
+                if name == b"etag" or (name == b"cache-control" and b"no-store" in value.lower()):
+                    break
+                if name == b"content-length" and value != b"%d" % size:
+                    break
+            else:  # a message of our own: an application may send the same one, or its list, again and again
+                start = {**start, "headers": [*headers, (b"etag", self._tag(message.get("body", b"")))]}
         await self._send(start)
         await self._send(message)
 
-    async def _judge_offer(self, start: Message, offer: Offer) -> None:
+    def _tag(self, body: bytes) -> bytes:
+        tag = content_tag(body).encode("ascii")
+        return b'W/"%s"' % tag if self.auto_etag == "weak" else b'"%s"' % tag
+
+    async def _judge_whole(self, fields: _Fields, message: Message) -> None:
+        """A body in one piece: it gets an ETag, and can be cut."""
+        body: bytes = message.get("body", b"")
+        is_head = self._scope["method"] == "HEAD"
+        stated = fields.get(b"content-length")
+        is_whole = fields.start["status"] == 200 and (
+            b"%d" % len(body) == stated if stated is not None else bool(body) or not is_head
+        )
+        cuttable = is_whole and fields.is_strong(self.auto_etag)
+        if is_whole and len(body) <= self.max_hashed and fields.get(b"etag") is None and not fields.is_unstorable():
+            fields.add(b"etag", self._tag(body))
+        if cuttable and len(body) >= _WORTH_RESUMING:
+            fields.accept_ranges()
+        if self._conditions is not None:
+            parts = await self._decide(fields, self._conditions, len(body) if cuttable else None)
+            if parts is not None:
+                if parts:
+                    view = memoryview(body)
+                    cut = b"".join(view[part.start : part.stop] if isinstance(part, Slice) else part for part in parts)
+                    await self._send({"type": "http.response.body", "body": cut})
+                return
+        if is_head and body:  # not every server leaves a body out by itself
+            if stated is None:
+                fields.add(b"content-length", b"%d" % len(body))
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(fields.start)
+        await self._send(message)
+
+    async def _judge_stream(self, fields: _Fields, message: Message) -> None:
+        """A stream of unknown origin, or a file by its path: it can be left out, not cut."""
+        if self._conditions is not None and await self._decide(fields, self._conditions, None) is not None:
+            return
+        await self._send(fields.start)
+        await self._send(message)
+
+    async def _judge_offer(self, fields: _Fields, offer: Offer) -> None:
         """A body that asks what is wanted of it."""
-        self._state = _PASSING
-        fields = _Fields(start)
         length = offer.length
         if length is not None:
-            is_same = length == fields.length and offer.coding == fields.coding and start["status"] == 200
-            if is_same and (fields.etag is None or not fields.etag.weak):
+            is_same = (
+                fields.get(b"content-length") == b"%d" % length
+                and fields.get(b"content-encoding") == offer.coding
+                and fields.start["status"] == 200
+            )
+            if is_same and not (fields.get(b"etag") or b"").startswith(b"W/"):
                 fields.accept_ranges()
             else:
                 length = None
-        conditions = Preconditions.from_raw(self._scope["headers"])
-        if conditions is not None:
-            offer.parts = await self._decide(fields, conditions, length)
+        if self._conditions is not None:
+            offer.parts = await self._decide(fields, self._conditions, length)
         if offer.parts is None:
             await self._send(fields.start)
 
@@ -238,11 +251,9 @@ class Judge:
             ``None``: the response is to be sent as it is. No parts: another one was sent in its place. Parts: the
             start of a 206 was sent, and these are its body.
         """
-        outcome = evaluate(
-            self._scope["method"], conditions, Validators(fields.etag, fields.last_modified()), now=time()
-        )
+        outcome = evaluate(self._scope["method"], conditions, fields.validators(), now=time())
         if outcome is Outcome.NOT_MODIFIED:
-            self._state = _OVER
+            self._answer()
             await self._send(_start(304, not_modified_fields(fields.raw)))
             await self._send({"type": "http.response.body", "body": b""})
             return ()
@@ -262,22 +273,23 @@ class Judge:
             part = resolved.parts[0]
             await self._send(_start(206, partial_fields(fields.raw, ContentRange(part, length), len(part))))
             return resolved.parts
-        multipart = ByteRanges.of(resolved.parts, length, fields.media_type, urandom(12).hex())
+        multipart = ByteRanges.of(resolved.parts, length, fields.get(b"content-type"), urandom(12).hex())
         await self._send(_start(206, multipart_fields(fields.raw, multipart.boundary, multipart.length)))
         pairs = zip(multipart.heads, resolved.parts, strict=True)
         return [*(piece for pair in pairs for piece in pair), multipart.tail]
 
+    def _answer(self) -> None:
+        self._state = _OVER
+        self.ended = Ended("the response is complete: the client has what it asked for")
+
     async def _refuse(self, status: int, detail: str, raw: RawHeaders, headers: dict[str, str] | None = None) -> None:
         """Sends an error in the response's place."""
-        self._state = _OVER
+        self._answer()
         error = error_response(Headers(self._scope["headers"]), status, detail, headers=headers)
-
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = error_fields(raw, message["headers"])
-            await self._send(message)
-
-        await error.respond(self._scope, self._receive, send)
+        own = [*error.headers.raw, (b"content-length", b"%d" % len(error.body))]
+        await self._send(_start(status, error_fields(raw, own)))
+        body = b"" if self._scope["method"] == "HEAD" else error.body
+        await self._send({"type": "http.response.body", "body": body})
 
 
 def _start(status: int, headers: RawHeaders) -> Message:
@@ -285,52 +297,62 @@ def _start(status: int, headers: RawHeaders) -> Message:
 
 
 class _Fields:
-    """What is looked at of a response's fields, and a copy of its start message to add to."""
+    """A response's start message with its fields, to be added to.
 
-    __slots__ = ("_modified", "_stored", "coding", "etag", "length", "media_type", "raw", "start")
+    The message is copied before that: an application may send the same one again and again.
+    """
+
+    __slots__ = ("_by_name", "_is_ours", "raw", "start")
 
     def __init__(self, start: Message) -> None:
-        self.raw: RawHeaders = list(start.get("headers", ()))
-        #: A message of our own: applications may send the same one, or the same list, again and again.
-        self.start: Message = {**start, "headers": self.raw}
-        self.etag: ETag | None = None
-        self.coding: bytes | None = None
-        self.length: int | None = None
-        self.media_type: bytes | None = None
-        self._modified: bytes | None = None
-        self._stored = True
-        for name, value in self.raw:
-            if name == b"content-type":
-                self.media_type = value
-            elif name == b"content-length":
-                self.length = int(value) if value.isdigit() else None
-            elif name == b"etag":
-                self.etag = ETag.parse(value.decode("latin-1"))
-            elif name == b"last-modified":
-                self._modified = value
-            elif name == b"content-encoding":
-                self.coding = value
-            elif name == b"cache-control" and b"no-store" in value.lower():
-                self._stored = False
+        self.start = start
+        self.raw: RawHeaders = start.get("headers", [])
+        self._by_name = dict(self.raw)
+        self._is_ours = False
 
-    def last_modified(self) -> float | None:
-        """Seconds since the epoch."""
-        return None if self._modified is None else parse_date(self._modified.decode("latin-1"))
+    def get(self, name: bytes) -> bytes | None:
+        """The last value of a name."""
+        return self._by_name.get(name)
 
-    def is_private_to_one_response(self) -> bool:
+    def add(self, name: bytes, value: bytes) -> None:
+        """Adds a field."""
+        if not self._is_ours:
+            self._is_ours = True
+            self.raw = list(self.raw)
+            self.start = {**self.start, "headers": self.raw}
+        self.raw.append((name, value))
+        self._by_name[name] = value
+
+    def validators(self) -> Validators:
+        """``ETag`` and ``Last-Modified``; what is malformed is none."""
+        modified = self.get(b"last-modified")
+        return Validators(self.etag(), None if modified is None else parse_date(modified.decode("latin-1")))
+
+    def etag(self) -> ETag | None:
+        """``ETag``."""
+        tag = self.get(b"etag")
+        return None if tag is None else ETag.parse(tag.decode("latin-1"))
+
+    def is_unstorable(self) -> bool:
         """Whether nobody may store the response, so that a validator were in vain."""
-        return not self._stored
+        policy = self.get(b"cache-control")
+        if policy is None:
+            return False
+        if len(self.raw) != len(self._by_name):  # it may stand on several lines
+            policy = b",".join(value for name, value in self.raw if name == b"cache-control")
+        return b"no-store" in policy.lower()
 
     def is_strong(self, auto_etag: AutoETag) -> bool:
         """Whether two answers of the same tag have the same bytes, so that parts of them fit together.
 
         A coding without an ETag of its own was made on the fly, and may come out in other bytes the next time.
         """
-        if self.etag is not None:
-            return not self.etag.weak
-        return self.coding is None and auto_etag != "weak"
+        tag = self.get(b"etag")
+        if tag is not None:
+            return not tag.startswith(b"W/")
+        return auto_etag != "weak" and self.get(b"content-encoding") is None
 
     def accept_ranges(self) -> None:
         """Says that parts can be asked for (RFC 9110 section 14.3)."""
-        if not any(name == b"accept-ranges" for name, _ in self.raw):
-            self.raw.append((b"accept-ranges", b"bytes"))
+        if self.get(b"accept-ranges") is None:
+            self.add(b"accept-ranges", b"bytes")

@@ -51,7 +51,7 @@ class ExpectedExceptions:
             return
         watched = _WatchedSend(send)
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, watched.pass_on)
         except Exception as raised:
             error = _unwrapped(raised)
             handler = _find_handler(self._handlers, error)
@@ -85,7 +85,7 @@ class ErrorsMiddleware:
             return
         watched = _WatchedSend(send)
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, watched.pass_on)
         except Exception as raised:
             error = _unwrapped(raised)
             if isinstance(error, (ClientDisconnect, WebSocketDisconnect)):
@@ -144,7 +144,7 @@ class ErrorsMiddleware:
 class _WatchedSend:
     """``send`` that remembers the type of the last message, but for those that may come before the response.
 
-    Not a coroutine of its own: it stands in every message's way.
+    Neither a coroutine of its own nor a ``__call__``, which Python calls slowly: it stands in every message's way.
     """
 
     __slots__ = ("last", "send")
@@ -153,7 +153,7 @@ class _WatchedSend:
         self.send = send
         self.last = ""
 
-    def __call__(self, message: Message) -> Awaitable[None]:
+    def pass_on(self, message: Message) -> Awaitable[None]:
         if message["type"] not in _PRELUDE:
             self.last = message["type"]
         return self.send(message)

@@ -172,8 +172,8 @@ class Response:
                     break
             else:
                 headers.append((b"content-length", b"%d" % len(body)))
-        if scope.get("method") == "HEAD" and "tricorn.conditional" not in scope:  # whose middleware wants to see it
-            body = b""
+        if scope.get("method") == "HEAD" and not ("tricorn.conditional" in scope and 200 <= self.status < 300):
+            body = b""  # the conditional middleware wants to see it, for the ETag, and leaves it out itself
         try:
             await send({"type": "http.response.start", "status": self.status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
