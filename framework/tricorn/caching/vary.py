@@ -42,7 +42,10 @@ class Vary:
         """A value of these names; ``*`` swallows the others."""
         if "*" in names:
             return cls(any=True)
-        return cls(tuple({name.lower(): name for name in reversed(names)}.values())[::-1])
+        first: dict[str, str] = {}
+        for name in names:
+            first.setdefault(name.lower(), name)
+        return cls(tuple(first.values()))
 
     @classmethod
     def parse(cls, text: str) -> Vary:
