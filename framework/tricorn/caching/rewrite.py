@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tricorn.caching.ranges import ContentRange, Slice
-from tricorn.headers import RawHeaders
+from tricorn.caching.ranges import ContentRange
+from tricorn.headers import MutableHeaders, RawHeaders
 
 #: Representation metadata that the client has already, and what frames or describes a content that does not come
 #: (RFC 9110 section 15.4.5). A policy for the content goes with it: a new nonce would not fit the stored page.
@@ -63,7 +63,7 @@ def multipart_fields(raw: RawHeaders, boundary: str, length: int) -> RawHeaders:
 def error_fields(raw: RawHeaders, error: RawHeaders) -> RawHeaders:
     """The fields of a 412 or 416: its own, and of the 200's what is not about the representation (CORS, cookies)."""
     own = {name for name, _ in error} - {b"vary"}
-    return error + [
+    fields = error + [
         (name, value)
         for name, value in raw
         if name not in _NOT_IN_ERROR
@@ -71,13 +71,5 @@ def error_fields(raw: RawHeaders, error: RawHeaders) -> RawHeaders:
         and name != b"last-modified"
         and not name.endswith(b"-cache-control")
     ]
-
-
-def unsatisfiable(length: int) -> str:
-    """The Content-Range of a 416 (section 15.5.17)."""
-    return str(ContentRange(None, length))
-
-
-def part_of(part: Slice, length: int) -> ContentRange:
-    """The Content-Range of one part of ``length`` bytes."""
-    return ContentRange(part, length)
+    MutableHeaders(fields).add_vary()  # makes one line of them
+    return fields
