@@ -78,14 +78,15 @@ def _chain(error: BaseException) -> list[tuple[BaseException, str]]:
 
 
 def _exception(error: BaseException, relation: str) -> str:
-    heading = traceback.format_exception_only(error)[-1].strip()
+    line = traceback.format_exception_only(error)[-1].strip()
+    heading = f"{relation}: {line}" if relation else "Traceback"  # of the one whose line is the page's title
     notes = "".join(f"<p>{escape(str(note))}</p>" for note in getattr(error, "__notes__", ()))
     # The innermost frame first: that is where one looks.
     frames = "".join(_frame(frame) for frame in reversed(traceback.extract_tb(error.__traceback__)))
     inner = ""
     if isinstance(error, BaseExceptionGroup):
         inner = "".join(_exception(member, "in the group") for member in error.exceptions)
-    return f"<h2>{escape(f'{relation}: ' if relation else '')}{escape(heading)}</h2>{notes}{frames}{inner}"
+    return f"<h2>{escape(heading)}</h2>{notes}{frames}{inner}"
 
 
 def _frame(frame: traceback.FrameSummary) -> str:
