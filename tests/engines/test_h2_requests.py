@@ -154,6 +154,21 @@ def test_a_body_longer_than_said_is_reset_and_the_credit_returns() -> None:
     assert_alive(link)
 
 
+def test_an_answer_on_its_way_survives_the_rest_of_the_request() -> None:
+    link = connect()
+    number = link.peer.request(b"POST", b"/", length=10, end=False)
+    link.pump()
+    link.engine.send_headers(number, 200, [])
+    link.engine.send_data(number, b"early", end=True)
+    link.engine.release(number)
+    link.peer.send(number, b"x" * 10)
+    link.to_engine()
+    link.peer.send(number, b"", end=True)
+    link.pump()
+    assert (link.peer.responses[number].body, link.peer.responses[number].ended) == (b"early", True)
+    assert not link.all(PeerErred)
+
+
 def test_trailers_do_not_hide_a_short_body() -> None:
     link = connect()
     number = link.peer.request(b"POST", b"/", length=10, end=False)

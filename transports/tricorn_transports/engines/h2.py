@@ -316,13 +316,14 @@ class H2Engine(H2Output):
     def _on_data(self, event: h2_events.DataReceived, events: list[Event]) -> None:
         stream_id, data, credit = event.stream_id, event.data or b"", event.flow_controlled_length or 0
         stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.received += len(data)
         if stream is None or stream.released or not data:
             if credit:
                 self._connection.acknowledge_received_data(credit, stream_id)
             if not data and event.stream_ended is None:
                 self._on_control(event, events)  # RFC 9113 section 10.5: empty frames cost and bring nothing
             return
-        stream.received += len(data)
         stream.unread += credit
         events.append(BodyReceived(stream_id, data, credit))
 
