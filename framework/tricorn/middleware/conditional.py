@@ -19,6 +19,7 @@ from tricorn.caching.conditional import Outcome, Preconditions, Validators, eval
 from tricorn.caching.etag import ETag, content_tag
 from tricorn.caching.ranges import ByteRanges, ContentRange, Slice, resolve
 from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified_fields, partial_fields
+from tricorn.exceptions import NotModified
 from tricorn.headers import Headers, RawHeaders
 from tricorn.middleware.problem import error_response
 from tricorn.response.offer import CONDITIONAL, OFFER, Offer, Parts
@@ -71,6 +72,11 @@ class ConditionalMiddleware:
         judge = scope[CONDITIONAL] = Judge(scope, send, self._auto_etag, self._max_hashed)
         try:
             await self._app(scope, receive, judge.send)  # a method: Python calls an object with __call__ far slower
+        except NotModified as unmodified:  # of a middleware; routes answer it themselves
+            if not judge.is_waiting():
+                raise
+            await send(_start(304, not_modified_fields(unmodified.fields)))
+            await send({"type": "http.response.body", "body": b""})
         except Exception as error:
             if not judge.is_cause(error):
                 raise
@@ -162,6 +168,10 @@ class Judge:
             raise self.ended
         return _nothing()
 
+    def is_waiting(self) -> bool:
+        """Whether nothing of a response has come yet."""
+        return self._state is _WAITING
+
     def is_cause(self, error: Exception) -> bool:
         """Whether an exception of the application comes from being told that its stream is not wanted."""
         return self._state is _OVER and _comes_from(error, self.ended)
@@ -194,7 +204,7 @@ class Judge:
         is_whole = fields.start["status"] == 200 and (
             b"%d" % len(body) == stated if stated is not None else bool(body) or not is_head
         )
-        cuttable = is_whole and fields.is_strong(self.auto_etag)
+        cuttable = is_whole and fields.is_cuttable(self.auto_etag)
         if is_whole and len(body) <= self.max_hashed and fields.get(b"etag") is None and not fields.is_unstorable():
             fields.add(b"etag", self._tag(body))
         if cuttable and len(body) >= _WORTH_RESUMING:
@@ -342,15 +352,16 @@ class _Fields:
             policy = b",".join(value for name, value in self.raw if name == b"cache-control")
         return b"no-store" in policy.lower()
 
-    def is_strong(self, auto_etag: AutoETag) -> bool:
+    def is_cuttable(self, auto_etag: AutoETag) -> bool:
         """Whether two answers of the same tag have the same bytes, so that parts of them fit together.
 
-        A coding without an ETag of its own was made on the fly, and may come out in other bytes the next time.
+        A coding may have been made on the fly, and come out in other bytes the next time, whatever the tag says:
+        not every middleware that compresses weakens it. What was compressed before makes an offer.
         """
+        if self.get(b"content-encoding") is not None:
+            return False
         tag = self.get(b"etag")
-        if tag is not None:
-            return not tag.startswith(b"W/")
-        return auto_etag != "weak" and self.get(b"content-encoding") is None
+        return auto_etag != "weak" if tag is None else not tag.startswith(b"W/")
 
     def accept_ranges(self) -> None:
         """Says that parts can be asked for (RFC 9110 section 14.3)."""

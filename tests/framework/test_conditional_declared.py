@@ -1,0 +1,273 @@
+"""Early exit, and what is declared for routes, mounts and applications."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route as StarletteRoute
+
+from tricorn import App, Host, HTTPException, Mount, Request, Response, Route, Router
+from tricorn.caching.etag import ETag
+
+pytestmark = pytest.mark.anyio
+
+MOMENT = datetime(1994, 11, 6, 8, 49, 37, 250_000, tzinfo=UTC)
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+# ------------------------------------------------------------------------------------------------------- early exit
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_early_exit(client_of, sync):
+    ran = []
+
+    async def page(request: Request):
+        request.check_preconditions(etag="v1", last_modified=MOMENT)
+        ran.append(request.method)
+        return "expensive"
+
+    def in_thread(request: Request):
+        request.check_preconditions(etag="v1", last_modified=MOMENT)
+        ran.append(request.method)
+        return "expensive"
+
+    client = await client_of(App([Route("/", in_thread if sync else page)]))
+    whole = await client.get("/")
+    assert (whole.headers["etag"], whole.headers["last-modified"]) == ('"v1"', DATE)
+    assert ran == ["GET"]
+    for fields in ({"if-none-match": '"v1"'}, {"if-modified-since": DATE}):
+        for method in ("GET", "HEAD"):
+            saved = await client.request(method, "/", headers=fields)
+            assert (saved.status, saved.headers.multi_items()) == (304, [("etag", '"v1"')])
+    assert (await client.get("/", headers={"if-match": '"v2"'})).status == 412
+    assert ran == ["GET"]
+    assert (await client.get("/", headers={"if-none-match": '"v2"'})).body == b"expensive"
+
+
+async def test_a_response_s_own_validators_win_and_a_shared_one_is_not_changed(client_of):
+    shared = Response("x")
+    versions = iter(("one", "two"))
+
+    async def page(request: Request):
+        request.check_preconditions(etag=next(versions))
+        return shared
+
+    async def own(request: Request):
+        request.check_preconditions(etag="checked")
+        return Response("x", headers={"etag": '"own"'})
+
+    client = await client_of(App([Route("/", page), Route("/own", own)]))
+    assert [(await client.get("/")).headers.getlist("etag") for _ in range(2)] == [['"one"'], ['"two"']]
+    assert (await client.get("/own")).headers.getlist("etag") == ['"own"']
+
+
+async def test_changes(client_of):
+    item = {"version": 1}
+
+    async def change(request: Request):
+        request.check_preconditions(etag=f"v{item.get('version')}", exists=bool(item))
+        item["version"] = item.get("version", 0) + 1
+        return "changed"
+
+    client = await client_of(App([Route("/", change, methods=("PUT",))]))
+    assert (await client.put("/", headers={"if-match": '"v0"'})).status == 412
+    changed = await client.put("/", headers={"if-match": '"v1"'})
+    assert (changed.status, changed.headers.get("etag")) == (200, None)  # that of before would be wrong
+    assert (await client.put("/", headers={"if-none-match": "*"})).status == 412
+    item.clear()
+    assert (await client.put("/", headers={"if-none-match": "*"})).status == 200
+
+
+async def test_a_check_in_a_middleware(client_of):
+    class Checked:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            Request(scope, receive, send).check_preconditions(etag="deploy-7")
+            await self.app(scope, receive, send)
+
+    async def page():
+        return "x"
+
+    client = await client_of(App([Route("/", page)], middleware=[Checked]))
+    saved = await client.get("/", headers={"if-none-match": '"deploy-7"'})
+    assert (saved.status, saved.headers["etag"]) == (304, '"deploy-7"')
+    assert (await client.get("/", headers={"if-match": '"deploy-6"'})).status == 412
+
+
+# --------------------------------------------------------------------------------------------------------- declared
+
+
+async def tag(request: Request):
+    return request.path_params.get("version")
+
+
+def moment(request: Request):
+    return MOMENT
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({"etag": "v1"}, {"etag": '"v1"'}),
+        ({"etag": ETag("v1", weak=True)}, {"etag": 'W/"v1"'}),
+        ({"etag": tag}, {"etag": '"v1"'}),
+        ({"etag": lambda request: 'W/"v1"'}, {"etag": 'W/"v1"'}),
+        ({"last_modified": MOMENT}, {"last-modified": DATE}),
+        ({"last_modified": MOMENT.timestamp()}, {"last-modified": DATE}),
+        ({"last_modified": moment}, {"last-modified": DATE}),
+        ({"cache": "no-cache"}, {"cache-control": "no-cache"}),
+        ({"vary": "Accept-Language"}, {"vary": "Accept-Language"}),
+        ({"vary": ["Origin", "Cookie"]}, {"vary": "Origin, Cookie"}),
+    ],
+)
+@pytest.mark.parametrize("where", ["route", "mount", "host", "app", "foreign", "router"])
+async def test_where_things_are_declared(client_of, options, fields, where):
+    async def page():
+        return "x"
+
+    async def foreign_page(request):
+        return PlainTextResponse("x")
+
+    foreign = Starlette(routes=[StarletteRoute("/{version}", foreign_page)])
+    path = "/{version}"
+    routes = {
+        "route": [Route(path, page, **options)],
+        "mount": [Mount("", routes=[Route(path, page)], **options)],
+        "host": [Host("testserver", routes=[Route(path, page)], **options)],
+        "router": [Mount("", Router([Route(path, page, **options)]))],
+        "app": [Route(path, page)],
+        "foreign": [Mount("", foreign, **(options if options.get("etag") is not tag else {"etag": "v1"}))],
+    }[where]
+    client = await client_of(App(routes, **(options if where == "app" else {})))
+    response = await client.get("/v1")
+    assert response.body == b"x"
+    for name, value in fields.items():
+        assert response.headers.getlist(name) == [value]
+    condition = {"etag": "if-none-match", "last-modified": "if-modified-since"}
+    for name in fields.keys() & condition.keys():
+        assert (await client.get("/v1", headers={condition[name]: fields[name]})).status == 304
+
+
+async def test_the_innermost_decides_and_vary_adds_up(client_of):
+    async def page():
+        return "x"
+
+    async def own():
+        return Response("x", headers={"cache-control": "private", "vary": "Accept"})
+
+    routes = [
+        Route("/inner", page, cache="max-age=1", etag="inner", vary="Cookie"),
+        Route("/outer", page),
+        Route("/own", own),
+        Route("/gone", lambda: Response("x", 410)),
+    ]
+    app = App([Mount("/m", routes=routes, cache="max-age=2", vary=("Origin", "cookie"))], cache="max-age=3", etag="app")
+    client = await client_of(app)
+
+    async def fields(path):
+        headers = (await client.get(path)).headers
+        return headers.get("cache-control"), headers.get("etag"), headers.get("vary")
+
+    assert await fields("/m/inner") == ("max-age=1", '"inner"', "Origin, cookie")
+    assert await fields("/m/outer") == ("max-age=2", '"app"', "Origin, cookie")
+    assert await fields("/m/own") == ("private", '"app"', "Accept, Origin, cookie")
+    assert await fields("/m/gone") == (None, None, "Origin, cookie")  # an error is nothing to keep
+    saved = await client.get("/m/outer", headers={"if-none-match": '"app"'})
+    assert (saved.status, saved.headers["cache-control"], saved.headers["vary"]) == (304, "max-age=2", "Origin, cookie")
+    assert (await client.get("/m/none", headers={"if-none-match": '"app"'})).status == 404
+
+
+async def test_declared_validators_are_judged_before_the_handler(client_of):
+    ran = []
+
+    async def page(request: Request):
+        ran.append(request.method)
+        return "x"
+
+    client = await client_of(App([Route("/{version}", page, methods=("GET", "PUT"), etag=tag)]))
+    assert (await client.get("/v1", headers={"if-none-match": '"v1"'})).status == 304
+    assert (await client.put("/v1", headers={"if-match": '"v2"'})).status == 412
+    assert ran == []
+    assert (await client.put("/v1", headers={"if-match": '"v1"'})).status == 200
+    assert ran == ["PUT"]
+
+
+async def test_a_resource_that_is_not_there(client_of):
+    """RFC 9110 section 13.2.1: what would be a 404 stays one; to be created it must be absent."""
+
+    async def page(request: Request):
+        if request.method == "GET":
+            raise HTTPException(404)
+        return "made"
+
+    client = await client_of(App([Route("/", page, methods=("GET", "PUT"), etag=lambda request: None)]))
+    assert (await client.get("/", headers={"if-match": '"x"', "if-none-match": "*"})).status == 404
+    assert (await client.put("/", headers={"if-match": "*"})).status == 412
+    assert (await client.put("/", headers={"if-none-match": "*"})).status == 200
+
+
+async def test_required_preconditions(client_of):
+    ran = []
+
+    async def handler(request: Request):
+        ran.append(request.method)
+        return "x"
+
+    methods = ("GET", "POST", "QUERY")
+
+    async def foreign(request):
+        ran.append(request.method)
+        return PlainTextResponse("x")
+
+    app = App(
+        [
+            Route("/", handler, methods=methods),
+            Route("/free", handler, methods=methods, require_preconditions=False),
+            Mount("/foreign", Starlette(routes=[StarletteRoute("/", foreign, methods=["POST"])])),
+        ],
+        require_preconditions=True,
+    )
+    client = await client_of(app)
+    for path in ("/", "/foreign/"):
+        refused = await client.post(path)
+        assert refused.status == 428
+        assert "If-Match" in refused.text
+        assert (await client.post(path, headers={"if-modified-since": DATE})).status == 428
+        assert (await client.post(path, headers={"if-unmodified-since": "soon"})).status == 428
+    assert ran == []
+    for path, method, fields in (
+        ("/free", "POST", {}), ("/", "GET", {}), ("/", "QUERY", {}), ("/", "OPTIONS", {}),
+        ("/", "POST", {"if-match": '"x"'}), ("/", "POST", {"if-unmodified-since": DATE}),
+        ("/foreign/", "POST", {"if-match": '"x"'}),
+    ):  # fmt: skip
+        assert (await client.request(method, path, headers=fields)).status in (200, 204)
+
+
+async def test_a_date_that_guards_nothing_is_no_precondition(client_of):
+    async def change(request: Request):
+        request.check_preconditions(etag="v1")
+        return "changed"
+
+    client = await client_of(App([Route("/", change, methods=("PUT",), require_preconditions=True)]))
+    assert (await client.put("/", headers={"if-unmodified-since": DATE})).status == 428
+    assert (await client.put("/", headers={"if-match": '"v1"'})).status == 200
+
+
+def test_declarations_are_checked():
+    async def page():
+        return "x"
+
+    for options, error, match in (
+        ({"etags": "x"}, TypeError, "no option 'etags'"),
+        ({"etag": 'a"b'}, ValueError, "entity tag"),
+        ({"vary": "a b"}, ValueError, "no field name"),
+        ({"cache": "a\nb"}, ValueError, "CR, LF"),
+        ({"last_modified": datetime(2024, 1, 1)}, ValueError, "time zone"),
+    ):
+        with pytest.raises(error, match=match):
+            Route("/", page, **options)
