@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
+from tricorn.hints import SERVER_SEND
 from tricorn.lifespan import Lifespan
 from tricorn.middleware.conditional import AutoETag, ConditionalMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware, ExpectedExceptions
@@ -88,6 +89,7 @@ class App(Registrar):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one ASGI connection: a request, a WebSocket, or the lifespan."""
         scope["app"] = self
+        scope.setdefault(SERVER_SEND, send)
         if self.policy is not None:
             scope[POLICY] = policy_for(self.policy, scope)
         await (self._stack or self._build())(scope, receive, send)

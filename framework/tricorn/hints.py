@@ -1,7 +1,9 @@
 """Telling a client early what it will need: server push, 103 Early Hints, ``Link``.
 
 Rules of this module: it decides between the three by what the server's scope offers (ASGI's extensions
-``http.response.push`` and ``http.response.early_hint``), and sends never more than one of them for a path.
+``http.response.push`` and ``http.response.early_hint``), and sends never more than one of them for a path. What it
+sends is no part of the response, so it goes past the application's middleware straight to the server: much foreign
+middleware knows no message but the response's own, and drops the others or fails at them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from tricorn.exceptions import ClientDisconnect
 from tricorn.response.base import transmit
 from tricorn.types import Message, Scope, Send
 from tricorn_transports.http.fields import is_token
+
+#: Where an application leaves the ``send`` that it was called with, in the scope.
+SERVER_SEND = "tricorn.send"
 
 _URI = "!#$%&'()*+,/:;=?@[]~"
 #: Request fields that a pushed response may depend on, and that the promised request therefore repeats.
@@ -46,7 +51,7 @@ async def push(scope: Scope, send: Send, path: str) -> bool:
     if "http.response.push" not in (scope.get("extensions") or {}):
         return False
     headers = [(name, value) for name, value in scope["headers"] if name in _REPEATED]
-    await _tell(send, {"type": "http.response.push", "path": quote(path, safe=_URI), "headers": headers})
+    await _tell(scope, send, {"type": "http.response.push", "path": quote(path, safe=_URI), "headers": headers})
     return True
 
 
@@ -56,13 +61,13 @@ async def hint(scope: Scope, send: Send, path: str, *, as_: str | None = None, r
     if rel == "preload" and path.startswith("/") and await push(scope, send, path):
         return None
     if "http.response.early_hint" in (scope.get("extensions") or {}):
-        await _tell(send, {"type": "http.response.early_hint", "links": [link.encode("ascii")]})
+        await _tell(scope, send, {"type": "http.response.early_hint", "links": [link.encode("ascii")]})
         return None
     return link
 
 
-async def _tell(send: Send, message: Message) -> None:
+async def _tell(scope: Scope, send: Send, message: Message) -> None:
     try:
-        await transmit(send, message)
+        await transmit(scope.get(SERVER_SEND, send), message)
     except ClientDisconnect:
         return  # a hint to a client that left is over; the response will notice for itself

@@ -11,6 +11,7 @@ import sys
 import anyio
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from tricorn import App, Host, HTTPException, Middleware, Mount, Route, Router, StreamingResponse
@@ -19,6 +20,11 @@ from tricorn.middleware import CORSMiddleware
 from tricorn.testing import AsyncClient, LifespanFailed, WebSocketDenied
 
 pytestmark = pytest.mark.anyio
+
+
+class DispatchMiddleware(BaseHTTPMiddleware):
+    async def dispatch(self, request, call_next):
+        return await call_next(request)
 
 
 class Mark:
@@ -60,6 +66,19 @@ async def test_foreign_middleware_works(client_of):
     response = await (await client_of(app)).get("/", headers={"accept-encoding": "gzip"})
     assert response.headers["content-encoding"] == "gzip"
     assert len(response.body) < 200
+
+
+@pytest.mark.parametrize("middleware", [GZipMiddleware, DispatchMiddleware])
+@pytest.mark.parametrize("http_version", ["1.1", "2"])
+async def test_hints_pass_middleware_that_does_not_know_them(client_of, middleware, http_version):
+    async def page(request):
+        await request.hint("/app.css", as_="style")
+        return "page" * 1000
+
+    app = App([Route("/", page, middleware=[Middleware(middleware)])], middleware=[middleware])
+    response = await (await client_of(app, http_version=http_version)).get("/", headers={"accept-encoding": "gzip"})
+    assert response.status == 200
+    assert len(response.pushes) + len(response.early_hints) == 1
 
 
 # ------------------------------------------------------------------------------------------------------ exceptions
