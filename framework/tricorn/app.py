@@ -78,9 +78,9 @@ class App(Registrar):
         self.trailing_slash: TrailingSlash = trailing_slash
         self.json_encoder = json_encoder
         self.auto_etag: AutoETag = auto_etag
-        self.policy = CachePolicy.declare("app", caching)
-        self.state = State()
-        self.router = Router(routes, lifespan=lifespan, trailing_slash=trailing_slash)
+        self.policy: CachePolicy | None = CachePolicy.declare("app", caching)
+        self.state: State = State()
+        self.router: Router = Router(routes, lifespan=lifespan, trailing_slash=trailing_slash)
         self.router.attach(frozenset())
         self._middleware = [_as_middleware(layer) for layer in middleware]
         self._exception_handlers: dict[int | type[BaseException], ExceptionHandler] = dict(exception_handlers or {})

@@ -106,7 +106,7 @@ class ForeignReceive:
         self._kept: deque[Message] = deque()
         self._listening = False
         self._woken: anyio.Event | None = None
-        self.body_read = has_no_body(scope)
+        self.body_read: bool = has_no_body(scope)
         self.disconnected = False
         self.guarded = False
         """Somebody listens already and cancels everything that runs below."""

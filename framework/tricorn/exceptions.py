@@ -64,7 +64,7 @@ class NotModified(Exception):
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__("304 Not Modified")
-        self.fields = list(fields)
+        self.fields: list[tuple[bytes, bytes]] = list(fields)
 
 
 class ClientDisconnect(Exception):

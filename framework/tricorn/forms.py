@@ -37,9 +37,9 @@ class UploadFile:
     __slots__ = ("file", "filename", "headers", "size")
 
     def __init__(self, filename: str, headers: Headers) -> None:
-        self.filename = filename
-        self.headers = headers
-        self.size = 0
+        self.filename: str = filename
+        self.headers: Headers = headers
+        self.size: int = 0
         self.file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115  close()
 
     @property

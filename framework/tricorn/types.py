@@ -49,8 +49,8 @@ class Middleware:
 
     def __init__(self, factory: Callable[Concatenate[ASGIApp, P], ASGIApp], *args: P.args, **kwargs: P.kwargs) -> None:
         self.factory: Callable[..., ASGIApp] = factory
-        self.args = args
-        self.kwargs = kwargs
+        self.args: tuple[object, ...] = args
+        self.kwargs: dict[str, object] = kwargs
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """The middleware around ``app``."""

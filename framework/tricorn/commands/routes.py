@@ -87,4 +87,4 @@ class RoutesCommand:
         return 0
 
 
-command = RoutesCommand()
+command: RoutesCommand = RoutesCommand()

@@ -75,7 +75,7 @@ class FileResponse(Response):
         disposition: Literal["attachment", "inline"] = "attachment",
         background: Background | Iterable[Background] | None = None,
     ) -> None:
-        self.path = os.path.abspath(path)
+        self.path: str = os.path.abspath(path)
         if media_type is None:
             media_type, encoding = guess_type(filename or self.path)
             if media_type is None or encoding is not None:  # page.html.gz is not a page

@@ -56,10 +56,10 @@ class HandlerPlan:
     def __init__(self, handler: Handler, subject: type, subject_names: tuple[str, ...]) -> None:
         if not callable(handler) or isinstance(handler, type):
             raise TypeError(f"handler {handler!r} is not a function")
-        self.handler = handler
-        self.name = handler_name(handler)
-        self.kind = _kind(handler)
-        self.may_suspend = _may_suspend(handler)
+        self.handler: Handler = handler
+        self.name: str = handler_name(handler)
+        self.kind: Kind = _kind(handler)
+        self.may_suspend: bool = _may_suspend(handler)
         signature = inspect.signature(handler)
         own: str | None = None
         self.parameters: dict[str, object] = {}
@@ -85,8 +85,10 @@ class HandlerPlan:
                 self.parameters[name] = annotation
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 positional.append(name)
-        self.wants_subject = own is not None
-        self.call = _call(handler, own, tuple(self.parameters), tuple(self.optional), tuple(positional), takes_all)
+        self.wants_subject: bool = own is not None
+        self.call: Call = _call(
+            handler, own, tuple(self.parameters), tuple(self.optional), tuple(positional), takes_all
+        )
 
     def require(self, given: set[str] | frozenset[str], where: str) -> None:
         """Checks that the path, the mounts and the hosts around it give every parameter.

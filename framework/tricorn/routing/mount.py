@@ -65,8 +65,8 @@ class _Outlet:
         self.name = name
         #: The application as it was given, without the middleware.
         self.inner: ASGIApp = app
-        self.policy = CachePolicy.declare(what, caching)
-        self.app = wrap(app if self.router is not None else Declared(app), middleware)
+        self.policy: CachePolicy | None = CachePolicy.declare(what, caching)
+        self.app: ASGIApp = wrap(app if self.router is not None else Declared(app), middleware)
 
     @property
     def router(self) -> Routed | None:
@@ -134,8 +134,8 @@ class Mount(_Outlet):
         **caching: Unpack[CachingOptions],
     ) -> None:
         super().__init__(f"mount {path!r}", app, routes, wsgi, name, middleware, caching)
-        self.path = path.rstrip("/")
-        self.pattern = PathPattern(self.path, prefix=True)
+        self.path: str = path.rstrip("/")
+        self.pattern: PathPattern = PathPattern(self.path, prefix=True)
 
     def check(self, outer: frozenset[str]) -> None:
         """Checks the signatures of the handlers below; see ``Route.check``."""
@@ -193,7 +193,7 @@ class Host(_Outlet):
     ) -> None:
         super().__init__(f"host {host!r}", app, routes, wsgi, name, middleware, caching)
         self.host = host
-        self.pattern = HostPattern(host)
+        self.pattern: HostPattern = HostPattern(host)
 
     def check(self, outer: frozenset[str]) -> None:
         """Checks the signatures of the handlers below; see ``Route.check``."""

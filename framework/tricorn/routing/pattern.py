@@ -158,7 +158,7 @@ class PathPattern:
         if not (template.startswith("/") or (prefix and not template)):
             raise ValueError(f"path {template!r} does not begin with /")
         annotations = annotations or {}
-        self.template = template
+        self.template: str = template
         self.converters: dict[str, Converter[Any]] = {}
         self._parts: list[str | tuple[str, Converter[Any]]] = []
         self._prefix = prefix
@@ -176,7 +176,7 @@ class PathPattern:
         self._regex = re.compile(regex + ("(?=/)" if prefix else ""), re.DOTALL)
         first = template.split("/")[1] if template else ""
         #: The first segment, where it is literal: an index for routers. ``None`` where it is not.
-        self.first = None if "{" in first or not template.strip("/") else first
+        self.first: str | None = None if "{" in first or not template.strip("/") else first
 
     @property
     def is_static(self) -> bool:
@@ -258,7 +258,7 @@ class HostPattern:
     __slots__ = ("_parts", "_regex", "names", "template")
 
     def __init__(self, template: str) -> None:
-        self.template = template
+        self.template: str = template
         self._parts = split_template(template, "host")
         self.names: set[str] = set()
         regex = ""

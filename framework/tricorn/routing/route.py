@@ -46,9 +46,9 @@ class BaseRoute:
     def __init__(self, path: str, plan: HandlerPlan, name: str | None, middleware: Sequence[Middleware]) -> None:
         self.path = path
         self.plan = plan
-        self.handler = plan.handler
-        self.pattern = PathPattern(path, plan.optional | plan.parameters)
-        self.name = name if name is not None else plan.name
+        self.handler: Handler = plan.handler
+        self.pattern: PathPattern = PathPattern(path, plan.optional | plan.parameters)
+        self.name: str = name if name is not None else plan.name
         self.app: ASGIApp = wrap(self.handle, middleware)
 
     def check(self, outer: frozenset[str]) -> None:
@@ -104,11 +104,13 @@ class Route(BaseRoute):
         super().__init__(path, plan, name, middleware)
         if isinstance(methods, str):
             raise TypeError(f"route {path}: methods is a list of methods, not the string {methods!r}")
-        self.methods = frozenset(("GET",) if methods is None else (method.upper() for method in methods))
+        self.methods: frozenset[str] = frozenset(
+            ("GET",) if methods is None else (method.upper() for method in methods)
+        )
         if not self.methods or not all(map(is_token, self.methods)):
             raise ValueError(f"route {path}: methods {sorted(self.methods)} are not all tokens")
         self.cancel_on_disconnect = cancel_on_disconnect
-        self.policy = CachePolicy.declare(f"route {path}", caching)
+        self.policy: CachePolicy | None = CachePolicy.declare(f"route {path}", caching)
         cancellable = plan.kind is Kind.COROUTINE and plan.may_suspend and cancel_on_disconnect is not False
         self._guarded = (self.methods | {"HEAD"} if cancel_on_disconnect else {"GET", "HEAD"}) if cancellable else ()
 

@@ -44,7 +44,7 @@ class Resource:
     __slots__ = ("methods", "pattern", "websocket")
 
     def __init__(self, pattern: PathPattern) -> None:
-        self.pattern = pattern
+        self.pattern: PathPattern = pattern
         self.methods: dict[str, Route] = {}
         self.websocket: WebSocketRoute | None = None
 

@@ -121,7 +121,7 @@ class AsyncClient:
         self._client = options.get("client", ("127.0.0.1", 50_000))
         self._timeout = options.get("timeout", 10.0)
         self._lifespan = options.get("lifespan", True)
-        self.cookies = Cookies()
+        self.cookies: Cookies = Cookies()
         self.cookies.update(options.get("cookies") or {})
         self.state: dict[str, Any] = {}
         self._stack = AsyncExitStack()

@@ -120,7 +120,7 @@ class Exchange:
         self._is_told = False
         self._body_begun = False
         self._substitute: bytes | None = None
-        self.head = Head()
+        self.head: Head = Head()
 
     # ------------------------------------------------------------------------------ the application's side
 

@@ -41,8 +41,8 @@ class ResponseHead:
 
     def __init__(self, head: Head, url: str, http_version: HttpVersion, history: list[Response]) -> None:
         self._head = head
-        self.status = head.status
-        self.headers = Headers(head.headers)
+        self.status: int = head.status
+        self.headers: Headers = Headers(head.headers)
         self.url = url
         self.http_version = http_version
         self.history = history

@@ -84,7 +84,7 @@ class AsyncWebSocket:
         self._accepted = False
         self._closed_by_app = False
         self.subprotocol: str | None = None
-        self.headers = Headers()
+        self.headers: Headers = Headers()
         self.close_code: int | None = None
         self.close_reason = ""
 
@@ -277,8 +277,8 @@ class WebSocket:
     def __init__(self, inner: AsyncWebSocket, portal: BlockingPortal) -> None:
         self._inner = inner
         self._portal = portal
-        self.subprotocol = inner.subprotocol
-        self.headers = inner.headers
+        self.subprotocol: str | None = inner.subprotocol
+        self.headers: Headers = inner.headers
 
     @property
     def close_code(self) -> int | None:
