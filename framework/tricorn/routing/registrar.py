@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Handler)
 
 
+class RouteOptions(CachingOptions, total=False):
+    """What the decorators of every method take; see ``Route``.
+
+    Attributes:
+        name: For ``url_for``; the handler's name if not given.
+        middleware: Around the route; the first is the outermost.
+        cancel_on_disconnect: Whether the handler is cancelled when the client goes away. ``None``: for GET and HEAD.
+    """
+
+    name: str | None
+    middleware: Sequence[Middleware]
+    cancel_on_disconnect: bool | None
+
+
 class Registrar(ABC):
     """Decorators and methods that add routes."""
 
@@ -28,116 +42,43 @@ class Registrar(ABC):
         """Adds a route, a mount or a host."""
 
     def route(
-        self,
-        path: str,
-        *,
-        methods: Iterable[str] | None = None,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
+        self, path: str, *, methods: Iterable[str] | None = None, **options: Unpack[RouteOptions]
     ) -> Callable[[H], H]:
         """Makes the decorated function the handler of these methods (GET if none); see ``Route``."""
 
         def register(handler: H) -> H:
-            self.add(
-                Route(
-                    path,
-                    handler,
-                    methods=methods,
-                    name=name,
-                    middleware=middleware,
-                    cancel_on_disconnect=cancel_on_disconnect,
-                    **caching,
-                )
-            )
+            self.add(Route(path, handler, methods=methods, **options))
             return handler
 
         return register
 
-    def get(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for GET, and HEAD with it."""
-        return self._shorthand("GET", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("GET",), **options)
 
-    def head(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for a HEAD that is cheaper than its GET."""
-        return self._shorthand("HEAD", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("HEAD",), **options)
 
-    def post(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for POST."""
-        return self._shorthand("POST", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("POST",), **options)
 
-    def put(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for PUT."""
-        return self._shorthand("PUT", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("PUT",), **options)
 
-    def patch(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for PATCH."""
-        return self._shorthand("PATCH", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("PATCH",), **options)
 
-    def delete(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for DELETE."""
-        return self._shorthand("DELETE", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("DELETE",), **options)
 
-    def options(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        middleware: Sequence[Middleware] = (),
-        cancel_on_disconnect: bool | None = None,
-        **caching: Unpack[CachingOptions],
-    ) -> Callable[[H], H]:
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """``route`` for an OPTIONS that says more than ``Allow``."""
-        return self._shorthand("OPTIONS", path, name, middleware, cancel_on_disconnect, caching)
+        return self.route(path, methods=("OPTIONS",), **options)
 
     def websocket(
         self, path: str, *, name: str | None = None, middleware: Sequence[Middleware] = ()
@@ -175,21 +116,3 @@ class Registrar(ABC):
     ) -> None:
         """Puts an application under a host; see ``Host``."""
         self.add(Host(host, app, wsgi=wsgi, name=name, middleware=middleware, **caching))
-
-    def _shorthand(
-        self,
-        method: str,
-        path: str,
-        name: str | None,
-        middleware: Sequence[Middleware],
-        cancel_on_disconnect: bool | None,
-        caching: CachingOptions,
-    ) -> Callable[[H], H]:
-        return self.route(
-            path,
-            methods=(method,),
-            name=name,
-            middleware=middleware,
-            cancel_on_disconnect=cancel_on_disconnect,
-            **caching,
-        )
