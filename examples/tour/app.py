@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ def asset(name: str) -> FileResponse:
 async def tile(number: int) -> Response:
     """A picture that takes a moment: many at once show what multiplexing is worth."""
     await anyio.sleep(0.03)
-    hue = number * 360 // TILES
+    hue = number % TILES * 360 // TILES
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">'
         f'<rect width="40" height="40" rx="6" fill="hsl({hue} 70% 55%)"/>'
@@ -113,7 +114,10 @@ def download(mib: int) -> StreamingResponse:
 @app.get("/clock")
 async def clock(request: Request) -> EventSourceResponse:
     """Server-sent events. A client that lost the connection says which tick it saw last."""
-    first = int(request.last_event_id or 0) + 1
+    last = request.last_event_id or "0"
+    if not re.fullmatch("[0-9]{1,18}", last):
+        raise HTTPException(400, "Last-Event-ID is not the number of a tick")
+    first = int(last) + 1
 
     async def ticks() -> AsyncIterator[ServerSentEvent]:
         number = first

@@ -16,6 +16,8 @@ def check_tour(client: Any) -> None:
     assert client.get("/assets/nothing.css").status_code == 404
     assert client.get("/tiles/3").headers["content-type"] == "image/svg+xml"
     assert client.request("HEAD", "/tiles/3").content == b""
+    assert client.get("/tiles/" + "9" * 4000).status_code in (200, 414)
+    assert client.get("/clock", headers={"last-event-id": "x"}).status_code == 400
 
     about = client.get("/api/request?x=%C3%A5").json()
     assert about["method"] == "GET"
