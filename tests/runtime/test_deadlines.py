@@ -117,6 +117,16 @@ def test_a_time_that_moves_later_makes_no_timer(clock, deadlines):
     assert len(target.calls) == 2  # once early, which costs nothing, and once when it was due
 
 
+def test_a_loop_that_calls_a_little_early_is_not_asked_again(clock, deadlines):
+    target = Target(deadlines)
+    target.want(5.0004)
+    timer = clock.timers.pop()
+    clock.time = 5.0  # uvloop's clock has milliseconds
+    timer.callback()
+    assert target.calls == [5.0004]
+    assert (clock.timers, clock.armed) == ([], 1)
+
+
 def test_the_same_target_may_be_set_earlier(clock, deadlines):
     target = Target(deadlines)
     target.want(10)
