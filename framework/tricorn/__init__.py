@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tricorn.app import App
-    from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute, WebSocketDisconnect
+    from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute, NotModified, WebSocketDisconnect
     from tricorn.forms import FormData, UploadFile
     from tricorn.headers import Headers, MutableHeaders
     from tricorn.request import Request
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PlainTextResponse,
         RedirectResponse,
         Response,
+        SeekableResponse,
         ServerSentEvent,
         StreamingResponse,
     )
@@ -49,6 +50,7 @@ __all__ = [
     "Mount",
     "MutableHeaders",
     "NoRoute",
+    "NotModified",
     "PlainTextResponse",
     "QueryParams",
     "RedirectResponse",
@@ -56,6 +58,7 @@ __all__ = [
     "Response",
     "Route",
     "Router",
+    "SeekableResponse",
     "ServerSentEvent",
     "StreamingResponse",
     "UploadFile",
@@ -67,12 +70,12 @@ __all__ = [
 
 _MODULES = {
     "tricorn.app": "App",
-    "tricorn.exceptions": "ClientDisconnect HTTPException NoRoute WebSocketDisconnect",
+    "tricorn.exceptions": "ClientDisconnect HTTPException NoRoute NotModified WebSocketDisconnect",
     "tricorn.forms": "FormData UploadFile",
     "tricorn.headers": "Headers MutableHeaders",
     "tricorn.request": "Request",
     "tricorn.response": "EventSourceResponse FileResponse HTMLResponse JSONResponse PlainTextResponse RedirectResponse "
-    "Response ServerSentEvent StreamingResponse",
+    "Response SeekableResponse ServerSentEvent StreamingResponse",
     "tricorn.routing": "Converter Host Mount Route Router WebSocketRoute register_converter",
     "tricorn.types": "Middleware",
     "tricorn.url": "URL QueryParams",

@@ -200,6 +200,18 @@ def test_invariants(method, fields, validators, exists):
         assert evaluate(method, rest, validators, exists) is outcome
 
 
+@given(
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in VALUES.items()}),
+    st.sampled_from(['"a"', 'W/"a"', '"x"', '"', "*", "x", ""]),
+    st.sampled_from([NOW, None]),
+)
+def test_the_short_way_says_what_the_long_one_says(fields, tag, modified):
+    conditions = Preconditions.from_headers(fields)
+    if conditions is not None and conditions.asks_only_for(tag.encode()):
+        for method in READS:
+            assert evaluate(method, conditions, Validators(ETag.parse(tag), modified)) is SAVED
+
+
 @given(st.dictionaries(st.sampled_from(list(VALUES)), st.text(st.characters(max_codepoint=255), max_size=40)))
 def test_any_values_are_judged(fields):
     for method, validators in product(ALL, (STRONG, NONE)):

@@ -91,6 +91,11 @@ class ETag:
         return f'W/"{self.value}"' if self.weak else f'"{self.value}"'
 
 
+def is_tag(text: str) -> bool:
+    """Whether a field value is one entity tag, which ``ETag.parse`` would read."""
+    return _TAG.match(text) is not None
+
+
 def content_tag(content: bytes) -> str:
     """The opaque tag of a body: 128 bits of its SHA-256, so that nobody can make two contents of one tag."""
     return sha256(content).hexdigest()[:32]

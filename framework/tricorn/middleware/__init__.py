@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tricorn.middleware.conditional import ConditionalMiddleware
 from tricorn.middleware.cors import CORSMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware
 from tricorn.middleware.hosts import HTTPSRedirectMiddleware, TrustedHostsMiddleware
@@ -10,6 +11,7 @@ from tricorn.middleware.sessions import Session, SessionMiddleware
 
 __all__ = [
     "CORSMiddleware",
+    "ConditionalMiddleware",
     "ErrorsMiddleware",
     "HTTPSRedirectMiddleware",
     "Session",

@@ -80,6 +80,8 @@ class ConditionalMiddleware:
         except Exception as error:
             if not judge.is_cause(error):
                 raise
+        finally:
+            scope.pop(CONDITIONAL, None)  # else both hold each other, and all of the request, until the next GC
 
 
 def _comes_from(error: BaseException | None, cause: BaseException) -> bool:
@@ -116,7 +118,7 @@ class Judge:
 
     Attributes:
         auto_etag, max_hashed: See ``ConditionalMiddleware``; the innermost application and route decide.
-        ended: Once it has answered: what the application is told to stop a stream with.
+        ended: Once it has answered: what the application was told to stop its stream with, if it was.
     """
 
     # What is not set in the constructor is set when the state is reached in which it is used.
@@ -124,7 +126,7 @@ class Judge:
 
     _conditions: Preconditions | None
     _held: Message
-    ended: Ended
+    ended: Ended | None
 
     def __init__(self, scope: Scope, send: Send, auto_etag: AutoETag, max_hashed: int) -> None:
         self._scope = scope
@@ -165,6 +167,7 @@ class Judge:
                 return self._send_tagged(self._held, message, size)
             return self._judge_whole(_Fields(self._held), message)
         if message.get("more_body", False):
+            self.ended = Ended("the response is complete: the client has what it asked for")
             raise self.ended
         return _nothing()
 
@@ -174,7 +177,7 @@ class Judge:
 
     def is_cause(self, error: Exception) -> bool:
         """Whether an exception of the application comes from being told that its stream is not wanted."""
-        return self._state is _OVER and _comes_from(error, self.ended)
+        return self._state is _OVER and self.ended is not None and _comes_from(error, self.ended)
 
     # -------------------------------------------------------------------------------------------- kinds of bodies
 
@@ -261,7 +264,10 @@ class Judge:
             ``None``: the response is to be sent as it is. No parts: another one was sent in its place. Parts: the
             start of a 206 was sent, and these are its body.
         """
-        outcome = evaluate(self._scope["method"], conditions, fields.validators(), now=time())
+        if conditions.asks_only_for(fields.get(b"etag")):
+            outcome = Outcome.NOT_MODIFIED
+        else:
+            outcome = evaluate(self._scope["method"], conditions, fields.validators(), now=time())
         if outcome is Outcome.NOT_MODIFIED:
             self._answer()
             await self._send(_start(304, not_modified_fields(fields.raw)))
@@ -290,7 +296,7 @@ class Judge:
 
     def _answer(self) -> None:
         self._state = _OVER
-        self.ended = Ended("the response is complete: the client has what it asked for")
+        self.ended = None
 
     async def _refuse(self, status: int, detail: str, raw: RawHeaders, headers: dict[str, str] | None = None) -> None:
         """Sends an error in the response's place."""
