@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from curl_cffi.requests.exceptions import RequestException
 
 pytestmark = pytest.mark.interop
 
@@ -32,6 +33,16 @@ def test_over_our_server(
     client = make_client(protocol, tricorn_run("caching_app:app").port)
     checks.check_matrix(client)
     checks.check_changes(client)
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2", "h3"])
+def test_a_file_that_shrinks_breaks_the_response_off(
+    protocol: str, tricorn_run: Callable[..., Any], make_client: Callable[..., Any]
+) -> None:
+    client = make_client(protocol, tricorn_run("caching_app:app").port)
+    with pytest.raises(RequestException):
+        client.request("GET", "/shrinking", headers={"range": "bytes=5000-40000"})
+    assert client.request("HEAD", "/shrinking").status_code == 200
 
 
 def test_over_uvicorn(launch: Callable[..., Any], make_client: Callable[..., Any], checks: Any) -> None:

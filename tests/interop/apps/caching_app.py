@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tricorn import App, FileResponse, Request, Response, StreamingResponse
+from tricorn import App, FileResponse, Middleware, Request, Response, StreamingResponse
 from tricorn.response import SeekableResponse
+from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT = bytes(range(256)) * 200
 MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -23,7 +24,7 @@ async def lifespan(app: App) -> AsyncIterator[Mapping[str, object]]:
         path = Path(folder, "content.bin")
         path.write_bytes(CONTENT)
         os.utime(path, (MOMENT, MOMENT + 0.25))
-        yield {"path": path, "item": ["one"]}
+        yield {"path": path, "shrinking": Path(folder, "shrinking"), "item": ["one"]}
 
 
 app = App(lifespan=lifespan, cache="public, max-age=60", vary="Accept-Language")
@@ -46,6 +47,27 @@ async def stream() -> Response:
 @app.get("/file")
 async def file(request: Request) -> Response:
     return FileResponse(request.state.path, headers={"content-type": FIELDS["content-type"]})
+
+
+class Truncating:
+    """Cuts the file off when its response has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_cut(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                os.truncate(scope["state"]["shrinking"], 10_000)
+
+        await self.app(scope, receive, send_and_cut)
+
+
+@app.get("/shrinking", middleware=[Middleware(Truncating)])
+async def shrinking(request: Request) -> Response:
+    request.state.shrinking.write_bytes(CONTENT)
+    return FileResponse(request.state.shrinking)
 
 
 class Store:
