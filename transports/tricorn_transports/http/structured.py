@@ -261,6 +261,11 @@ _IS_STRING = re.compile(r"[\x20-\x7e]*+\Z")
 _NOT_DISPLAY = re.compile(rb"[^\x20\x21\x23\x24\x26-\x7e]")  # " and % among them
 
 
+def is_structured_token(text: str) -> bool:
+    """Whether ``text`` can be a ``Token``: it starts with a letter or ``*``, and may hold ``:`` and ``/``."""
+    return _IS_TOKEN.match(text) is not None
+
+
 def serialize_item(item: Item | BareItem) -> str:
     """The text of an item (section 4.1.3).
 
@@ -329,7 +334,7 @@ def _serialize_bare(value: BareItem | Decimal) -> str:
         case int():
             return _serialize_integer(value)
         case Token():
-            if _IS_TOKEN.match(value) is None:
+            if not is_structured_token(value):
                 raise StructuredFieldError(f"{str(value)!r} is not a token")
             return str(value)
         case DisplayString():
