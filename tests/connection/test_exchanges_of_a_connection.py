@@ -12,6 +12,7 @@ import h2.config
 import h2.connection
 import pytest
 
+from tricorn_transports.connection.tcp import TcpConnection
 from tricorn_transports.exchange.http import HttpExchange
 
 FIELDS = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
@@ -65,3 +66,34 @@ def test_a_request_that_is_taken_back_at_once_never_runs(serve, runtime):
             events = client.receive_data(sock.recv(65_536))
             answered = any(getattr(event, "stream_id", 0) == stream for event in events)
     assert called == ["/"]
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "uvloop"])  # trio runs tasks in no order
+def test_what_the_protocol_owes_leaves_with_the_answers(serve, runtime, monkeypatch):
+    writes = []
+    write = TcpConnection._transport_write
+
+    def record(connection, output):
+        writes.append(b"".join(output))
+        write(connection, output)
+
+    monkeypatch.setattr(TcpConnection, "_transport_write", record)
+    server = serve(ok, runtime=runtime)
+    client = h2.connection.H2Connection(h2.config.H2Configuration())
+    client.initiate_connection()
+    with closing(socket.create_connection(("127.0.0.1", server.port), 10)) as sock:
+        sock.sendall(client.data_to_send())
+        settled = False
+        while not settled:
+            settled = any(
+                type(event).__name__ == "SettingsAcknowledged" for event in client.receive_data(sock.recv(65_536))
+            )
+            sock.sendall(client.data_to_send())
+        client.ping(b"together")
+        for stream in (1, 3, 5):
+            client.send_headers(stream, FIELDS, end_stream=True)
+        sock.sendall(client.data_to_send())
+        ended = 0
+        while ended < 3:
+            ended += sum(type(event).__name__ == "StreamEnded" for event in client.receive_data(sock.recv(65_536)))
+    assert [write.count(b"ok") for write in writes if b"together" in write] == [3]

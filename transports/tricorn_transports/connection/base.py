@@ -3,6 +3,8 @@
 Rules of this module:
 - Everything here is synchronous. One *turn* handles what arrived, starts the applications, and then writes once, so
   that many multiplexed responses leave together.
+- A turn that starts applications of a protocol which multiplexes leaves the writing to the end of the loop's round:
+  what they answer at once leaves with what the turn itself has to say.
 - A command given outside a turn (by an application that was waiting) asks for one with ``flush()``.
 - New requests that a turn brings up (pipelining) are handled in its loop, never by recursion.
 """
@@ -24,7 +26,7 @@ from tricorn_transports.events import (
     StreamAborted,
     StreamWritable,
 )
-from tricorn_transports.exchange.host import Exchange, Worker
+from tricorn_transports.exchange.host import Exchange, Worker, log
 from tricorn_transports.exchange.http import HttpExchange
 from tricorn_transports.exchange.scope import http_extensions
 from tricorn_transports.exchange.websocket import WebSocketExchange
@@ -51,6 +53,7 @@ class Connection:
         "_extensions_features",
         "_flush_asked",
         "_in_turn",
+        "_multiplexes",
         "_peer_left_at",
         "_started",
         "client",
@@ -70,6 +73,7 @@ class Connection:
         self._started: list[Exchange] = []
         self._in_turn = False
         self._flush_asked = False
+        self._multiplexes = False
         self._extensions: dict[str, Any] = {}
         self._extensions_features: Feature | None = None
         self._peer_left_at = inf
@@ -89,6 +93,10 @@ class Connection:
         """Moves the engine's output to the socket, as far as it takes it."""
         raise AssertionError("a carrier says this")
 
+    def _fail(self) -> None:
+        """Ends the connection without a word: its engine can no longer be trusted with one."""
+        raise AssertionError("a carrier says this")
+
     def _after_turn(self) -> None:
         """Reading goes on or pauses; deadlines move; a closed engine closes its carrier."""
         raise AssertionError("a carrier says this")
@@ -105,9 +113,8 @@ class Connection:
     def flush(self) -> None:
         if self._in_turn or self._flush_asked:
             return
-        if Feature.MULTIPLEX in self.engine.features:
-            self._flush_asked = True
-            self.worker.runtime.call_soon(self._flush_now)
+        if self._multiplexes:
+            self._flush_soon()
         else:
             self.turn(())
 
@@ -145,6 +152,9 @@ class Connection:
                     for exchange in started:
                         if exchange.stream_id in self._exchanges:  # else its client took it back in the same breath
                             exchange.task = self.worker.runtime.spawn(exchange.run)
+                    if self._multiplexes and self._exchanges and not engine.is_closed():
+                        self._flush_soon()
+                        return
                 self._write()
                 events = engine.take_events()
                 if not events:
@@ -153,10 +163,23 @@ class Connection:
             self._in_turn = False
         self._after_turn()
 
+    def _flush_soon(self) -> None:
+        if not self._flush_asked:
+            self._flush_asked = True
+            self.worker.runtime.call_soon(self._flush_now)
+
     def _flush_now(self) -> None:
         self._flush_asked = False
         if self._engine is not None:
-            self.turn(())
+            self.turn_alone(())
+
+    def turn_alone(self, events: Iterable[Event]) -> None:
+        """A turn in whose caller's hands other connections are: a fault of ours ends this one only."""
+        try:
+            self.turn(events)
+        except Exception:  # noqa: BLE001 - whatever it is, the others must go on
+            log.exception("a fault of the server's own")
+            self._fail()
 
     def _dispatch(self, event: Event) -> None:
         kind = type(event)
@@ -193,16 +216,20 @@ class Connection:
 
     def handle_deadline(self, now: float) -> None:
         """Something may be due: an exchange's wait, the engine's, or the carrier's own."""
-        if self._engine is not None:
-            if now >= self._peer_left_at:
+        engine = self._engine
+        if engine is not None:
+            has_left = now >= self._peer_left_at
+            if has_left:
                 self._peer_left_at = inf
                 for exchange in list(self._exchanges.values()):
                     exchange.peer_left()
-            for exchange in list(self._exchanges.values()):
-                if exchange.deadline <= now:
-                    exchange.handle_deadline(now)
-            due = self._engine.deadline()
-            self.turn(self._engine.handle_deadline(now) if due is not None and due <= now else ())
+            overdue = [exchange for exchange in self._exchanges.values() if exchange.deadline <= now]
+            for exchange in overdue:
+                exchange.handle_deadline(now)
+            due = engine.deadline()
+            is_due = due is not None and due <= now
+            if is_due or overdue or has_left:  # else the alarm was of a deadline that has moved
+                self.turn(engine.handle_deadline(now) if is_due else ())
         self.want_deadline(self._next_deadline())
 
     def _next_deadline(self) -> float:

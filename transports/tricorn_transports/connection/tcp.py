@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from tricorn_transports.abc import EngineContext, StreamEngine, StreamEngineFactory
+from tricorn_transports.abc import EngineContext, Feature, StreamEngine, StreamEngineFactory
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import by_alpn, by_preface
 from tricorn_transports.events import AbortReason
@@ -214,6 +214,7 @@ class TcpConnection(Connection):
         scheme = b"https" if self._tls is not None else b"http"
         context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now)
         self._engine = engine = self._listener.factories[spec.name](context)
+        self._multiplexes = Feature.MULTIPLEX in engine.features
         self.want_deadline(self._next_deadline())
         if self.worker.draining:
             engine.begin_shutdown()
@@ -322,6 +323,11 @@ class TcpConnection(Connection):
             transport.resume_reading()
         self._unwritten = transport.get_write_buffer_size()
         self._set_due(self.worker.runtime.now() + self.worker.timeouts.close_timeout)
+
+    def _fail(self) -> None:
+        self._lost()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _refuse(self) -> None:
         assert self._transport is not None

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tricorn_transports.abc import DatagramEndpoint, DatagramEngine, Path
+from tricorn_transports.abc import DatagramEndpoint, DatagramEngine, Feature, Path
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.events import Event
 from tricorn_transports.exchange.host import Worker
@@ -33,6 +33,7 @@ class UdpConnection(Connection):
         super().__init__(worker)
         self._socket = udp
         self._engine = engine
+        self._multiplexes = Feature.MULTIPLEX in engine.features
         self.client = engine.path.peer
         self.server = engine.path.local
 
@@ -53,17 +54,20 @@ class UdpConnection(Connection):
         self.client = self._engine.path.peer  # it follows a migration that QUIC has accepted, not every datagram
         return events
 
+    def _fail(self) -> None:
+        self._lost()
+        self._socket.forget(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
     def _write(self) -> None:
         while datagrams := self._engine.datagrams_to_send(self.worker.runtime.now()):
             self._socket.send(datagrams)
 
     def _after_turn(self) -> None:
         if self._engine.is_closed():
-            self._lost()
-            self._socket.forget(self)
-            if self._alarm is not None:
-                self._alarm.cancel()
-                self._alarm = None
+            self._fail()
             return
         due = self._engine.deadline()
         if due is not None and self._alarm is not None:
@@ -113,7 +117,7 @@ class UdpSocket:
             if connection is not None:
                 arrived.setdefault(connection, []).extend(connection.received(data, path, now))
         for connection, events in arrived.items():
-            connection.turn(events)
+            connection.turn_alone(events)
 
     def _route(self, data: bytes, path: Path, now: float) -> UdpConnection | None:
         engine = self._endpoint.accept(data, path, now)
