@@ -338,3 +338,18 @@ def test_without_wsproto_the_message_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ['websockets: wsproto is not installed: pip install "tricorn[websockets]"'] * 2
+
+
+def test_pings_that_nobody_takes_the_answer_of_cost_one_pong(frames):
+    for number in range(1000):
+        frames.receive(frame(0x9, b"%d" % number))
+    assert frames.data_to_send() == b"\x8a\x03999"
+    assert frames.data_to_send() == b""
+
+
+def test_a_pong_goes_before_a_close_frame_and_never_after_one(frames):
+    frames.receive(frame(0x9, b"a"))
+    frames.close(1000)
+    assert frames.data_to_send() == b"\x8a\x01a\x88\x02\x03\xe8"
+    frames.receive(frame(0x9, b"b"))
+    assert frames.data_to_send() == b""

@@ -58,6 +58,8 @@ class WebSocketExchange:
     __slots__ = (
         "_credit",
         "_disconnect",
+        "_early",
+        "_ended_early",
         "_engine",
         "_frames",
         "_handshake",
@@ -90,7 +92,10 @@ class WebSocketExchange:
         self._state = State.CONNECTING
         self._handshake: Handshake | None = None
         self._frames: Frames | None = None
-        self._inbox: deque[Message] = deque()
+        # What came before the application's answer: HTTP/2 and 3 let a client send at once.
+        self._early: list[bytes] = []
+        self._ended_early = False
+        self._inbox: deque[str | bytes] = deque()
         self._credit = 0
         self._was_connected = False
         self._disconnect: Message | None = None
@@ -111,13 +116,17 @@ class WebSocketExchange:
             for event in self._frames.receive(data):
                 if isinstance(event, MessageReceived):
                     if self._state is State.OPEN:
-                        self._inbox.append(_received(event.data))
+                        self._inbox.append(event.data)
                 elif isinstance(event, CloseReceived):
                     self._peer_closed(event.code, event.reason)
                 elif isinstance(event, FrameError):
                     self._peer_erred(event)
-            self._send_frames()
+            if self._engine.sendable(self.stream_id) > 0:  # else the pong waits: nobody takes anything
+                self._send_frames()
             _wake(self._receivers)
+        elif self._state is State.CONNECTING:
+            self._early.append(data)
+            return
         if not self._inbox:
             self._return_credit()
 
@@ -125,6 +134,8 @@ class WebSocketExchange:
         """The client closed its side of the tunnel: without a close frame, that is abnormal (RFC 6455 7.1.5)."""
         if self._frames is not None:
             self._end(_ABNORMAL, "")
+        elif not self._request.http_version.startswith("1"):  # an Upgrade's request ends before its tunnel begins
+            self._ended_early = True
 
     def aborted(self) -> None:
         self._end(_ABNORMAL, "", gone=True)
@@ -134,6 +145,8 @@ class WebSocketExchange:
         self._end(_ABNORMAL, "")
 
     def writable(self) -> None:
+        if self._state is State.OPEN:
+            self._send_frames()
         _wake(self._senders)
 
     def begin_shutdown(self) -> None:
@@ -196,10 +209,10 @@ class WebSocketExchange:
             return {"type": "websocket.connect"}
         while True:
             if self._inbox:
-                message = self._inbox.popleft()
+                data = self._inbox.popleft()
                 if not self._inbox:
                     self._return_credit()
-                return message
+                return {"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data}
             if self._disconnect is not None:
                 return self._disconnect
             await self._wait(self._receivers)
@@ -240,6 +253,11 @@ class WebSocketExchange:
         self._state = State.OPEN
         if timeouts.websocket_ping_interval:
             self._wait_until(self._host.worker.runtime.now() + timeouts.websocket_ping_interval)
+        if early := b"".join(self._early):
+            self._early.clear()
+            self.body_received(early, 0)
+        if self._ended_early:
+            self._end(_ABNORMAL, "")
         self._host.flush()
 
     def _refuse(self, status: int, fields: RawHeaders, body: bytes) -> None:
@@ -399,10 +417,6 @@ class WebSocketExchange:
     def _breach(self, what: str, limit: str, status: int) -> None:
         error = LimitExceeded(f"{self._describe()}: {what}", limit=limit, status_hint=status)
         self._host.worker.log_peer_error(error, self._host.client)
-
-
-def _received(data: str | bytes) -> Message:
-    return {"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data}
 
 
 def _wake(waiters: list[Waiter]) -> None:

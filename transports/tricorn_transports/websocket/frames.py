@@ -82,7 +82,7 @@ class Frames:
         ConfigError: wsproto is not installed.
     """
 
-    __slots__ = ("_blocks", "_close_sent", "_extension", "_out", "_over", "_pieces", "_protocol")
+    __slots__ = ("_blocks", "_close_sent", "_extension", "_out", "_over", "_pieces", "_pong", "_protocol")
 
     def __init__(self, deflate: Deflate | None = None, *, max_message_bytes: int) -> None:
         self.require()
@@ -92,6 +92,7 @@ class Frames:
         self._pieces: list[Any] = []
         self._blocks = 0
         self._out: list[bytes] = []
+        self._pong: bytes | None = None
         self._close_sent = False
         self._over = False
 
@@ -110,7 +111,6 @@ class Frames:
         events: list[FrameEvent] = []
         if self._over:
             return events
-        pong: bytes | None = None
         try:
             self._protocol.receive_bytes(data)
             for frame in self._protocol.received_frames():
@@ -119,7 +119,8 @@ class Frames:
                     self._collect(payload, opcode is Opcode.TEXT, frame.message_finished, events)
                 elif opcode is Opcode.PING:
                     assert isinstance(payload, bytes)
-                    pong = payload
+                    # Only the last one is answered (RFC 6455 section 5.5.3): a flood costs us one frame, sent or not.
+                    self._pong = None if self._close_sent else payload
                 elif opcode is Opcode.PONG:
                     assert isinstance(payload, bytes)
                     events.append(PongReceived(payload))
@@ -128,9 +129,6 @@ class Frames:
                     self._receive_close(int(payload[0]), payload[1], events)
         except ParseFailed as error:
             self._fail(int(error.code), str(error), events)
-        if pong is not None and not self._close_sent:
-            # Only the last of several (RFC 6455 section 5.5.3): a flood of pings is answered with one frame.
-            self._out.append(bytes(self._protocol.pong(pong)))
         return events
 
     def send(self, data: str | bytes) -> None:
@@ -179,6 +177,9 @@ class Frames:
     def data_to_send(self) -> bytes:
         """Everything queued, in order; ``b""`` if nothing is."""
         out, self._out = self._out, []
+        pong, self._pong = self._pong, None
+        if pong is not None:  # before a close frame that may wait here too; nothing may come after one
+            out.insert(0, bytes(self._protocol.pong(pong)))
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _collect(
