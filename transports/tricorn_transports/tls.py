@@ -103,6 +103,8 @@ class TlsLayer:
         Raises:
             TlsError: The handshake failed or a record is bad. ``data_to_send`` may hold an alert.
         """
+        if self.is_eof:
+            return []
         self._in.write(data)
         parts: list[bytes] = []
         try:
@@ -120,6 +122,8 @@ class TlsLayer:
             if error.reason == "HTTP_REQUEST":
                 raise TlsError("plain HTTP on an HTTPS port", _PLAIN_HTTP_ANSWER) from error
             raise TlsError(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}") from error
+        if self.is_eof:
+            self._in.read()  # RFC 8446 section 6.1: what comes behind is ignored, and must not pile up here
         return parts
 
     def send(self, parts: Iterable[bytes]) -> None:

@@ -192,8 +192,8 @@ class TcpConnection(Connection):
         self._write_ciphertext()  # the alert
         if error.answer:
             self._transport_write([error.answer])
-        self._lost()
         self._close()
+        self._lost()  # after it, because nothing can be encrypted any more
 
     def _end_of_input(self) -> None:
         if self._eof or self._transport is None:
@@ -258,7 +258,7 @@ class TcpConnection(Connection):
 
     def _after_turn(self) -> None:
         engine, transport = self.engine, self._transport
-        if transport is None:
+        if transport is None or self._closing:
             return
         if engine.is_closed():
             if not self._paused:
@@ -296,6 +296,8 @@ class TcpConnection(Connection):
             return True
         if self._paused:
             log.warning("%s: the client takes no data (write_timeout)", self.client[0] if self.client else "client")
+        elif self._tls is not None and not self._tls.is_connected and not self._closing:
+            log.info("%s: no TLS handshake (handshake_timeout)", self.client[0] if self.client else "client")
         self._due = inf
         self._lost()
         transport.abort()
@@ -316,11 +318,12 @@ class TcpConnection(Connection):
             self._write_ciphertext()
         if self._eof or not transport.can_write_eof():
             transport.close()
-            return
-        transport.write_eof()
-        if not self._reading:
-            self._reading = True
-            transport.resume_reading()
+        else:
+            transport.write_eof()
+            if not self._reading:
+                self._reading = True
+                transport.resume_reading()
+        # Also for what close() has still to deliver: the peer may take none of it, and hold the connection for ever.
         self._unwritten = transport.get_write_buffer_size()
         self._set_due(self.worker.runtime.now() + self.worker.timeouts.close_timeout)
 
