@@ -19,7 +19,7 @@ from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import alpn_protocols
 from tricorn_transports.connection.tcp import Listener, TcpConnection
 from tricorn_transports.connection.udp import UdpSocket
-from tricorn_transports.errors import ConfigError
+from tricorn_transports.errors import ConfigError, TransportError
 from tricorn_transports.events import AbortReason
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.exchange.lifespan import Lifespan, StartupFailed
@@ -139,7 +139,11 @@ class Server:
         lifespan = Lifespan(worker.app, self._runtime, worker.state)
         try:
             await lifespan.startup(config.timeouts.startup_timeout)
-            await self._listen(sockets)
+            try:
+                await self._listen(sockets)
+            except TransportError:
+                await lifespan.shutdown(config.timeouts.shutdown_timeout)  # what it opened, it may close
+                raise
             if on_ready is not None:
                 on_ready(sockets)
             await self._stopped.wait()
@@ -209,7 +213,11 @@ class Server:
         for exchange in list(worker.running):
             if exchange.task is not None:
                 exchange.task.cancel()
+        # Their `finally` blocks still use what the application's shutdown is about to close.
+        end = runtime.now() + self._config.timeouts.close_timeout
         await runtime.sleep(0)
+        while worker.running and runtime.now() < end and self._stop_asked < 2:
+            await runtime.sleep(_DRAIN_POLL)
 
     def _all_connections(self) -> list[Connection]:
         return [*self._connections, *(connection for udp in self._udp for connection in udp.connections.values())]
