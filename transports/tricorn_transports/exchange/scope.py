@@ -38,9 +38,9 @@ def http_extensions(features: Feature, tls_info: dict[str, Any] | None) -> dict[
 
 def http_scope(host: Host, request: RequestStarted, extensions: dict[str, Any]) -> dict[str, Any]:
     """The scope of one request."""
-    return _scope("http", host, request, request.scheme.decode("ascii"), extensions) | {
-        "method": _METHODS.get(request.method) or request.method.decode("ascii"),
-    }
+    scope = _scope("http", host, request, request.scheme.decode("ascii"), extensions)
+    scope["method"] = _METHODS.get(request.method) or request.method.decode("ascii")
+    return scope
 
 
 def websocket_scope(

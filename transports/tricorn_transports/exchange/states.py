@@ -15,6 +15,8 @@ from enum import Enum, auto
 
 
 class SendState(Enum):
+    __hash__ = object.__hash__  # Enum's own is written in Python, and the table below is asked for every message
+
     START = auto()
     """No final response yet."""
     BODY = auto()
