@@ -14,6 +14,7 @@ import trustme
 from tricorn_transports.config import Bind, Config
 from tricorn_transports.runtime.base import ServerRuntime
 from tricorn_transports.server import Server
+from tricorn_transports.sockets import BoundSocket
 
 RUNTIMES = ("asyncio", "uvloop", "trio")
 
@@ -45,6 +46,7 @@ class RunningServer:
 
     Attributes:
         port: The TCP port, which is the UDP port too where HTTP/3 is served.
+        sockets: What it listens on.
         error: What ``serve`` raised, once it has ended.
     """
 
@@ -54,6 +56,7 @@ class RunningServer:
     port: int = 0
     error: BaseException | None = None
     server: Server | None = None
+    sockets: list[BoundSocket] = field(default_factory=list)
     _ready: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _at_once: threading.Event = field(default_factory=threading.Event)
@@ -111,6 +114,7 @@ class RunningServer:
             task.cancel()
 
     def _on_ready(self, sockets: Any) -> None:
+        self.sockets = list(sockets)
         self.port = next((s.sock.getsockname()[1] for s in sockets if s.bind.kind == "ip"), 0)
         self._ready.set()
 

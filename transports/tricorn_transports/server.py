@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from tricorn_transports.abc import ASGIApp, EngineContext
@@ -157,10 +157,6 @@ class Server:
 
     async def _listen(self, sockets: Sequence[BoundSocket]) -> None:
         config, plan, worker = self._config, self._plan, self._worker
-        if plan.udp is not None:
-            port = next((bound.sock.getsockname()[1] for bound in sockets if bound.kind == "udp"), None)
-            if port is not None:
-                worker.alt_svc = f'{plan.udp.alpn[0]}=":{port}"; ma=86400'.encode("ascii")
         listener = Listener(
             worker=worker,
             specs=plan.tcp,
@@ -171,9 +167,17 @@ class Server:
         )
         for bound in sockets:
             if bound.kind == "tcp" and plan.tcp:
-                await self._runtime.listen(bound.sock, listener)
+                await self._runtime.listen(bound.sock, replace(listener, alt_svc=self._alt_svc(bound, sockets)))
             elif bound.kind == "udp" and plan.udp is not None:
                 self._serve_udp(bound, plan.udp)
+
+    def _alt_svc(self, bound: BoundSocket, sockets: Sequence[BoundSocket]) -> bytes | None:
+        """Where clients of one TCP socket find HTTP/3 (RFC 7838): at the same address, on its own port if possible."""
+        ports = [other.bind.port for other in sockets if other.kind == "udp" and other.bind.host == bound.bind.host]
+        if self._plan.udp is None or not ports:
+            return None
+        port = bound.bind.port if bound.bind.port in ports else ports[0]
+        return f'{self._plan.udp.alpn[0]}=":{port}"; ma=86400'.encode("ascii")
 
     def _serve_udp(self, bound: BoundSocket, spec: TransportSpec) -> None:
         config, worker = self._config, self._worker

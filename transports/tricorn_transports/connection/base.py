@@ -56,6 +56,7 @@ class Connection:
         "_multiplexes",
         "_peer_left_at",
         "_started",
+        "alt_svc",
         "client",
         "server",
         "worker",
@@ -67,6 +68,7 @@ class Connection:
         self.worker = worker
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
+        self.alt_svc: bytes | None = None
         self._alarm: Alarm | None = None
         self._engine = None
         self._exchanges: dict[int, Exchange] = {}

@@ -42,6 +42,7 @@ class Listener:
     Attributes:
         factories: An engine factory for each transport of ``specs``, by its name.
         make_alarm: Makes a connection's entry among the worker's deadlines.
+        alt_svc: The Alt-Svc value that its connections send, if HTTP/3 is served at the same address.
     """
 
     worker: Worker
@@ -50,6 +51,7 @@ class Listener:
     tls: TlsContext | None
     connections: set[TcpConnection]
     make_alarm: Callable[[Connection], Alarm]
+    alt_svc: bytes | None = None
 
 
 class TcpConnection(Connection):
@@ -73,6 +75,7 @@ class TcpConnection(Connection):
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener.worker)
         self._listener = listener
+        self.alt_svc = listener.alt_svc
         self._transport: ByteTransport | None = None
         self._tls: TlsLayer | None = None
         self._early = b""  # first bytes, until they say which transport this is

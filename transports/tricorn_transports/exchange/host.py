@@ -52,7 +52,6 @@ class Worker:
 
     Attributes:
         state: The lifespan state; each scope gets a shallow copy.
-        alt_svc: The Alt-Svc value that HTTP/1.1 and 2 send over TLS, if HTTP/3 is served.
         running: Every exchange whose application has not returned: what a drain waits for.
     """
 
@@ -62,7 +61,6 @@ class Worker:
     runtime: Runtime
     state: dict[str, Any] = field(default_factory=dict)
     root_path: str = ""
-    alt_svc: bytes | None = None
     access_log: AccessLogger | None = None
     running: set[Exchange] = field(default_factory=set)
     draining: bool = False
@@ -81,6 +79,8 @@ class Host(Protocol):
     worker: Worker
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+    #: The Alt-Svc value that leads this connection's client to HTTP/3, if it is served where the client can reach it.
+    alt_svc: bytes | None
 
     @property
     def engine(self) -> HttpEngine: ...

@@ -278,7 +278,7 @@ class HttpExchange:
     # ----------------------------------------------------------------------------------------------------- outbound
 
     def _start(self, message: Message) -> None:
-        head = response_head(message["status"], message.get("headers", ()), self._host.worker.alt_svc)
+        head = response_head(message["status"], message.get("headers", ()), self._host.alt_svc)
         self._head = head
         self._status = head.status
         self._left = head.length

@@ -234,7 +234,7 @@ class WebSocketExchange:
             else:
                 self._close(message.get("code", 1000), message.get("reason") or "")
         elif kind == "websocket.http.response.start":
-            head = response_head(message["status"], message.get("headers", ()), self._host.worker.alt_svc)
+            head = response_head(message["status"], message.get("headers", ()), self._host.alt_svc)
             self._head = (head.status, head.headers)
             self._state = State.DENYING
         else:
