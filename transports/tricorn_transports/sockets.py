@@ -170,6 +170,8 @@ def _resolve(bind: Bind) -> Iterator[tuple[socket.AddressFamily, str]]:
         found = socket.getaddrinfo(host or None, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, _, _, _, address in found:
             name = str(address[0])
+            if len(address) == 4 and address[3]:  # the scope of a link-local address, which is none without
+                name = f"{name}%{address[3]}"
             if family in (socket.AF_INET, socket.AF_INET6) and (family, name) not in seen:
                 seen.add((family, name))
                 yield family, name
@@ -193,6 +195,9 @@ def _open(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UDP_BUFFER)
             if reuse_port:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if "%" in address[0] and len(address) == 2:
+            host, _, scope = address[0].partition("%")
+            address = host, address[1], 0, int(scope)  # two values would say scope 0
         sock.bind(address)
         if kind == "tcp":
             sock.listen(BACKLOG)

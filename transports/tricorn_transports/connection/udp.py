@@ -14,10 +14,10 @@ from typing import Any
 
 from tricorn_transports.abc import DatagramEndpoint, DatagramEngine, Feature, Path
 from tricorn_transports.connection.base import Alarm, Connection
+from tricorn_transports.connection.datagrams import DatagramSocket
 from tricorn_transports.events import Event
 from tricorn_transports.exchange.host import Worker
 
-_MAX_DATAGRAM = 65_535
 _READS_PER_WAKEUP = 64
 _MAX_UNSENT = 1_024
 
@@ -91,12 +91,11 @@ class UdpSocket:
         want_write: Callable[[bool], None],
     ) -> None:
         self._worker = worker
-        self._sock = sock
+        self._sock = DatagramSocket(sock)
         self._endpoint = endpoint
         self._make_alarm = make_alarm
         self._want_write = want_write
         self._unsent: deque[tuple[bytes, Path]] = deque(maxlen=_MAX_UNSENT)
-        self._local: tuple[str, int] = sock.getsockname()[:2]
         self.connections: dict[DatagramEngine, UdpConnection] = {}
 
     def readable(self) -> None:
@@ -105,14 +104,13 @@ class UdpSocket:
         arrived: dict[UdpConnection, list[Event]] = {}
         for _ in range(_READS_PER_WAKEUP):
             try:
-                data, address = self._sock.recvfrom(_MAX_DATAGRAM)
+                data, path = self._sock.receive()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
                 # A queued ICMP error (the peer's port is closed) surfaces here; it belongs to no connection
                 # for certain, and a lost peer is found by its idle timeout.
                 continue
-            path = Path(self._local, address[:2])
             connection = self._route(data, path, now)
             if connection is not None:
                 arrived.setdefault(connection, []).extend(connection.received(data, path, now))
@@ -158,7 +156,7 @@ class UdpSocket:
 
     def _send_one(self, data: bytes, path: Path) -> bool:
         try:
-            self._sock.sendto(data, path.peer)
+            self._sock.send(data, path)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
