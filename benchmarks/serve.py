@@ -180,13 +180,21 @@ def ratio(cell: Cell, other: Cell | None) -> float | None:
 
 
 def reference(cells: list[Cell], kind: str, loop: str) -> Cell | None:
-    """The cell of that kind to compare with: on the same loop where there is one, trio's with asyncio's."""
+    """The cell of that other kind to compare with: on the same loop where there is one, trio's with asyncio's."""
     found = {cell.loop: cell for cell in cells if cell.kind == kind}
     return found.get(loop) or found.get("asyncio") or next(iter(found.values()), None)
 
 
 def _times(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+def _note(cell: Cell, others: list[Cell]) -> str:
+    notes = [f"{cell.errors} errors"] if cell.errors else []
+    of_this_tree = next((other for other in others if cell.contender.startswith(f"{other.contender} (")), None)
+    if of_this_tree is not None:
+        notes.append(f"x {_times(ratio(cell, of_this_tree))} of this tree's")
+    return ", ".join(notes)
 
 
 def print_throughput(cells: list[Cell]) -> None:
@@ -204,7 +212,7 @@ def print_throughput(cells: list[Cell]) -> None:
                     f"{median(cell.requests_per_second):,.0f}",
                     f"{median(cell.requests_per_cpu_second):,.0f}",
                     *map(_times, compared),
-                    f"{cell.errors} errors" if cell.errors else "",
+                    _note(cell, mine),
                 ]
             )
         if rows:
@@ -218,7 +226,8 @@ def measure(chosen: argparse.Namespace, run: Run) -> dict[str, object]:
     if chosen.quick:
         contenders = [contender for contender in contenders if contender.loop == "uvloop"]
     if chosen.tree is not None:
-        contenders.insert(1, Contender("tricorn", "uvloop", chosen.tree.resolve()))
+        loops = [contender.loop for contender in contenders if contender.kind == "tricorn"]
+        contenders[1:1] = [Contender("tricorn", loop, chosen.tree.resolve()) for loop in loops]
     if chosen.only:
         contenders = [one for one in contenders if any(name in one.name for name in chosen.only.split(","))]
     protocols = [one for one in PROTOCOLS if not chosen.protocols or one.version in chosen.protocols.split(",")]
