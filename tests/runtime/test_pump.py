@@ -178,3 +178,20 @@ async def test_a_fault_of_the_connection_ends_it_alone(pair, caplog):
     pair.peer.send(b"x")
     await pair.until(lambda: pair.connection.told[-1] == "lost")
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_fault_while_the_connection_is_lost_ends_it_alone(pair, caplog):
+    def fail(error):
+        raise ZeroDivisionError("injected")
+
+    pair.connection.connection_lost = fail
+    pair.transport.close()
+    await pair.until(lambda: "ZeroDivisionError" in caplog.text)
+
+
+async def test_an_end_before_the_writer_has_begun_is_no_fault(pair, caplog):
+    pair.transport.write(b"x" * 3_000_000)  # what the socket does not take wakes the writer
+    pair.transport.abort()
+    await pair.until(lambda: pair.connection.told[-1] == "lost")
+    await pair.until(lambda: pair.transport._sock.fileno() == -1)
+    assert not caplog.records

@@ -42,6 +42,7 @@ class SocketTransport:
         self._is_full = False  # the connection was told to pause writing
         self._ends_writing = False
         self._closes = False
+        self._is_over = False
         self._error: OSError | None = None
 
     async def run(self) -> None:
@@ -52,10 +53,15 @@ class SocketTransport:
         except Exception:  # noqa: BLE001 - a fault of ours costs this connection, not the task group, which is the server
             log.exception("a fault of the server's own")
         finally:
-            if self._writer is not None:
+            self._is_over = True
+            if self._writer is None:
+                self._sock.close()
+            else:  # it closes the socket: the number of one that is closed while a task waits for it is soon another's
                 self._writer.cancel()
-            self._sock.close()
-            self._connection.connection_lost(self._error)
+            try:
+                self._connection.connection_lost(self._error)
+            except Exception:  # noqa: BLE001 - as above
+                log.exception("a fault of the server's own")
 
     async def _read(self) -> None:
         connection = self._connection
@@ -101,7 +107,10 @@ class SocketTransport:
         except Exception:  # noqa: BLE001 - as in `run`
             log.exception("a fault of the server's own")
             self.abort()
-        self._writer = None
+        finally:
+            self._writer = None
+            if self._is_over:
+                self._sock.close()
         self._all_sent()
 
     def _send_unsent(self) -> None:
@@ -124,7 +133,7 @@ class SocketTransport:
             self._connection.resume_writing()
 
     def _all_sent(self) -> None:
-        if self._unsent:
+        if self._unsent or self._is_over:
             return
         if self._closes:
             self._reader.cancel()
