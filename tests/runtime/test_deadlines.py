@@ -51,6 +51,10 @@ class Target:
         self.alarm = deadlines.alarm(self)
         self.wants = None
         self.calls = []
+        self.failed = False
+
+    def fail(self):
+        self.failed = True
 
     def want(self, when):
         self.wants = when
@@ -177,6 +181,37 @@ def test_a_target_may_ask_again_from_within_its_call(clock, deadlines):
     target.want(1)
     clock.advance(10)
     assert target.calls == [1, 2, 3]
+
+
+def test_a_target_that_fails_keeps_no_other_from_its_time(clock, deadlines, caplog):
+    bad, good, later = Target(deadlines), Target(deadlines), Target(deadlines)
+    bad.handle_deadline = lambda now: 1 / 0
+    bad.want(1)
+    good.want(1)
+    later.want(2)
+    clock.advance(5)
+    assert (bad.failed, good.failed) == (True, False)
+    assert (good.calls, later.calls) == ([1], [2])
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_target_that_another_ends_at_the_same_time_is_not_called(clock, deadlines):
+    first, second = Target(deadlines), Target(deadlines)
+    first.handle_deadline = lambda now: second.alarm.cancel()
+    first.want(1)
+    second.want(1)
+    clock.advance(5)
+    assert second.calls == []
+
+
+def test_every_entry_of_a_gone_target_counts(clock, deadlines):
+    for _ in range(2000):
+        target = Target(deadlines)
+        target.want(500)
+        target.want(400)
+        target.want(300)
+        target.alarm.cancel()
+    assert len(deadlines._heap) < 1000
 
 
 def test_close_disarms(clock, deadlines):

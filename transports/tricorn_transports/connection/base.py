@@ -95,7 +95,7 @@ class Connection:
         """Moves the engine's output to the socket, as far as it takes it."""
         raise AssertionError("a carrier says this")
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """Ends the connection without a word: its engine can no longer be trusted with one."""
         raise AssertionError("a carrier says this")
 
@@ -181,7 +181,7 @@ class Connection:
             self.turn(events)
         except Exception:  # noqa: BLE001 - whatever it is, the others must go on
             log.exception("a fault of the server's own")
-            self._fail()
+            self.fail()
 
     def _dispatch(self, event: Event) -> None:
         kind = type(event)

@@ -330,7 +330,7 @@ class TcpConnection(Connection):
         self._unwritten = transport.get_write_buffer_size()
         self._set_due(self.worker.runtime.now() + self.worker.timeouts.close_timeout)
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         self._lost()
         if self._transport is not None:
             self._transport.abort()

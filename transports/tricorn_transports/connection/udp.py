@@ -54,7 +54,7 @@ class UdpConnection(Connection):
         self.client = self._engine.path.peer  # it follows a migration that QUIC has accepted, not every datagram
         return events
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         self._lost()
         self._socket.forget(self)
         if self._alarm is not None:
@@ -67,7 +67,7 @@ class UdpConnection(Connection):
 
     def _after_turn(self) -> None:
         if self._engine.is_closed():
-            self._fail()
+            self.fail()
             return
         due = self._engine.deadline()
         if due is not None and self._alarm is not None:

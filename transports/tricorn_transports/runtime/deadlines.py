@@ -12,23 +12,27 @@ from math import inf
 from typing import Protocol
 
 from tricorn_transports.abc import Runtime, Timer
+from tricorn_transports.exchange.host import log
 
 _SWEEP_FROM = 256
 
 
 class Target(Protocol):
     def handle_deadline(self, now: float) -> None: ...
+    def fail(self) -> None:
+        """``handle_deadline`` has raised: what else is due to this target is lost, so it has to end."""
 
 
 class Alarm:
     """One target's entry. Implements ``connection.base.Alarm``."""
 
-    __slots__ = ("_deadlines", "target", "when")
+    __slots__ = ("_deadlines", "entries", "target", "when")
 
     def __init__(self, deadlines: Deadlines, target: Target) -> None:
         self._deadlines = deadlines
         self.target: Target | None = target
         self.when = inf
+        self.entries = 0  # of this alarm in the heap: the one that counts, and those of times that were moved earlier
 
     def set(self, when: float) -> None:
         if when < self.when and self.target is not None:
@@ -58,13 +62,14 @@ class Deadlines:
 
     def push(self, alarm: Alarm) -> None:
         self._count += 1
+        alarm.entries += 1
         heappush(self._heap, (alarm.when, self._count, alarm))
         if alarm.when < self._timer_at:
             self._arm(alarm.when)
 
     def dropped(self, alarm: Alarm) -> None:
-        """An alarm was cancelled; its entry is dead weight now."""
-        self._dead += alarm.when < inf
+        """An alarm was cancelled; its entries are dead weight now."""
+        self._dead += alarm.entries
         if self._dead > _SWEEP_FROM and self._dead * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].target is not None]
             heapify(self._heap)
@@ -85,15 +90,23 @@ class Deadlines:
         # was asked for has come all the same: to go by the clock would be to ask again, and again.
         now = max(self._runtime.now(), self._timer_at)
         self._timer, self._timer_at = None, inf
-        due: list[Target] = []
+        due: list[Alarm] = []
         while self._heap and self._heap[0][0] <= now:
             when, _, alarm = heappop(self._heap)
+            alarm.entries -= 1
             if alarm.target is None:
-                self._dead = max(0, self._dead - 1)
+                self._dead -= 1
             elif alarm.when == when:
                 alarm.when = inf
-                due.append(alarm.target)
-        for target in due:
-            target.handle_deadline(now)
+                due.append(alarm)
+        for alarm in due:
+            target = alarm.target
+            if target is None:  # one before it has ended it
+                continue
+            try:
+                target.handle_deadline(now)
+            except Exception:  # noqa: BLE001 - whatever it is, the others' deadlines must not be lost with it
+                log.exception("a fault of the server's own")
+                target.fail()
         if self._heap and self._heap[0][0] < self._timer_at:
             self._arm(self._heap[0][0])
