@@ -153,7 +153,9 @@ def test_floods_of_frames_that_carry_nothing_end_the_connection() -> None:
     priority = b"\x00\x00\x05\x02\x00\x00\x00\x00\x01\x00\x00\x00\x00\x10"
     unknown = b"\x00\x00\x00\xee\x00\x00\x00\x00\x00"
     empty = b"\x00\x00\x00\x00\x00\x00\x00\x00\x01"
-    for frame in (ping, settings, priority, unknown, empty):
+    window = b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01"
+    goaway = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + bytes(8)
+    for frame in (ping, settings, priority, unknown, empty, window, goaway):
         link = connect(Limits(max_control_frames=100))
         link.peer.request(b"POST", b"/", end=False)
         link.pump()
@@ -161,9 +163,53 @@ def test_floods_of_frames_that_carry_nothing_end_the_connection() -> None:
         assert_calmed(link, "max_control_frames")
 
 
+def test_floods_for_a_stream_that_is_over_end_the_connection() -> None:
+    empty = b"\x00\x00\x00\x00\x00\x00\x00\x00\x01"
+    byte = b"\x00\x00\x01\x00\x00\x00\x00\x00\x01x"
+    window = b"\x00\x00\x04\x08\x00\x00\x00\x00\x01\x00\x00\x00\x01"
+    reset = b"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x08"
+    for frame in (empty, byte, window, reset):
+        link = connect(Limits(max_control_frames=100))
+        number = link.peer.request(b"POST", b"/", end=False)
+        link.pump()
+        link.answer(number)
+        link.feed(frame * 150)
+        assert_calmed(link, "max_control_frames")
+
+
+def test_a_client_that_opens_its_window_by_little_steps_is_no_flood() -> None:
+    link = connect(Limits(max_control_frames=10))
+    started, response = link.ask()
+    link.engine.send_headers(started.stream_id, 200, [])
+    for _ in range(500):
+        link.engine.send_data(started.stream_id, b"x" * 1000)
+        link.pump()
+        for _ in range(4):
+            link.feed(b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01")
+    assert not link.engine.is_closed()
+    assert len(response.body) == 500_000
+
+
+def test_a_peer_that_takes_no_heads_is_not_read_any_further() -> None:
+    link = connect()
+    link.pump()
+    asked = 0
+    while link.engine.wants_data():
+        number = link.peer.request(b"HEAD", b"/")
+        link.feed(link.peer.take())
+        link.engine.send_headers(number, 200, [(b"set-cookie", b"x" * 4000)], end=True)
+        link.engine.release(number)
+        asked += 1
+        assert asked < 1000
+    link.to_peer()
+    assert link.engine.wants_data()
+
+
 def test_a_budget_fills_again() -> None:
     budget = Budget(2, 1.0, 0.0)
     assert [budget.spend(0.0), budget.spend(0.0), budget.spend(0.0)] == [True, True, False]
+    assert [budget.spend(10.0), budget.spend(10.0), budget.spend(10.0)] == [True, True, False]
+    budget.earn(100)
     assert [budget.spend(10.0), budget.spend(10.0), budget.spend(10.0)] == [True, True, False]
 
 

@@ -30,3 +30,7 @@ class Budget:
         self._left = min(self._burst, self._left + (now - self._then) * self._rate) - 1.0
         self._then = now
         return self._left >= 0.0
+
+    def earn(self, acts: int) -> None:
+        """Gives ``acts`` back, at most to where it started: the peer has brought something forward."""
+        self._left = min(self._burst, self._left + acts)

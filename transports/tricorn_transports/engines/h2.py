@@ -46,6 +46,9 @@ from tricorn_transports.events import (
 )
 
 _MAX_INBOUND_FRAME = 16_384
+_MAX_UNSENT = 262_144
+#: Frames with less than this that belong to no stream, or only to one that is over, are mere work.
+_TINY = 128
 _SHUTDOWN_PING = b"goodbye\x00"
 _DEFAULT_PRIORITY = (DEFAULT_URGENCY, False)
 
@@ -114,6 +117,11 @@ class _Connection(H2Connection):
             self.increment_flow_control_window(limits.connection_receive_buffer - wire.INITIAL_WINDOW)
 
     @property
+    def unsent(self) -> int:
+        """Bytes of frames that nobody has asked for yet."""
+        return len(self._data_to_send)
+
+    @property
     def open_inbound_streams(self) -> int:
         """Nought: the engine counts, and refuses one stream where h2 would end the connection.
 
@@ -134,7 +142,7 @@ class H2Engine(H2Output):
     """
 
     __slots__ = (
-        "_connection", "_control", "_resets", "_shutdown_at",
+        "_connection", "_resets", "_shutdown_at",
         "_shutdown_begun", "_timeouts", "_unparsed",
     )  # fmt: skip
 
@@ -145,7 +153,6 @@ class H2Engine(H2Output):
         self._timeouts = context.timeouts
         self._unparsed = 0
         self._resets = Budget(limits.max_resets, limits.max_resets / 10, context.now)
-        self._control = Budget(limits.max_control_frames, limits.max_control_frames / 10, context.now)
         self._shutdown_begun = False
         self._shutdown_at: float | None = None
 
@@ -158,8 +165,11 @@ class H2Engine(H2Output):
         return self._closed
 
     def wants_data(self) -> bool:
-        """Always: what applications have not read is bounded by the windows, which only reading opens."""
-        return True
+        """While the peer takes what it makes us send: heads and answers to its frames, which no window bounds.
+
+        What applications have not read is bounded by the windows, which only reading opens.
+        """
+        return self._connection.unsent < _MAX_UNSENT
 
     def data_to_send(self, now: float) -> list[bytes]:
         if self._shutdown_begun and self._shutdown_at is None:
@@ -250,6 +260,8 @@ class H2Engine(H2Output):
                     handler = _HANDLERS.get(type(event))
                     if handler is not None:
                         handler(self, event, events)
+                if not received:
+                    self._on_nothing(frames.current, events)
             if frames.goaways:
                 self._on_goaway(events)
             if frames.current is None:
@@ -366,7 +378,8 @@ class H2Engine(H2Output):
         if not event.remote_reset or (stream is not None and not stream.answered and stream_id % 2):
             self._charge(events)
 
-    def _on_window(self, event: h2_events.WindowUpdated, _: list[Event]) -> None:
+    def _on_window(self, event: h2_events.WindowUpdated, events: list[Event]) -> None:
+        self._on_control(event, events)
         if not event.stream_id:
             self._wake_all()
         elif event.stream_id in self._stalled:
@@ -396,6 +409,8 @@ class H2Engine(H2Output):
     def _on_goaway(self, events: list[Event]) -> None:
         goaways = self._connection.incoming_buffer.goaways
         last = goaways[-1]
+        for goaway in goaways:
+            self._on_control(goaway, events)
         goaways.clear()
         self._peer_is_closing = True
         events.append(PeerClosing(last.last_stream_id, wire.reason_of(last.error_code)))
@@ -403,8 +418,13 @@ class H2Engine(H2Output):
 
     # ------------------------------------------------------------------------------------------------------ errors
 
-    def _on_control(self, _: h2_events.Event, events: list[Event]) -> None:
-        """A frame that brings no request forward."""
+    def _on_nothing(self, frame: Any, events: list[Event]) -> None:
+        """A frame that h2 has nothing to tell of: a part of a header block, or one for a stream that is over."""
+        if frame is not None and frame.type not in (wire.HEADERS, wire.CONTINUATION) and frame.body_len < _TINY:
+            self._on_control(frame, events)
+
+    def _on_control(self, _: object, events: list[Event]) -> None:
+        """A frame that brings no request forward. Each frame of a response earns the peer some."""
         if not self._closed and not self._control.spend(self._now):
             error = LimitExceeded("too many frames that carry nothing", limit="max_control_frames")
             self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from tricorn_transports.abc import EngineContext, Feature
 from tricorn_transports.engines import h2_wire as wire
+from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h2_stream import Stream
 from tricorn_transports.engines.head import CONNECTION_FIELDS
 from tricorn_transports.engines.scheduler import Scheduler
@@ -24,6 +25,8 @@ from tricorn_transports.events import AbortReason, Event, RawHeaders, RequestSta
 _FLUSH_BYTES = 262_144
 _MAX_FRAME = 65_536
 _UNLIMITED = 1 << 62
+#: Frames like WINDOW_UPDATE that a peer may send us for each frame of a response that it gets.
+_EARNED = 8
 _FEATURES = Feature.MULTIPLEX | Feature.EARLY_HINTS | Feature.TRAILERS | Feature.TUNNEL
 _FEATURES_PUSH = _FEATURES | Feature.PUSH
 _STATUS = {status: (b":status", b"%d" % status) for status in range(100, 1000)}
@@ -57,7 +60,7 @@ class H2Output:
     """
 
     __slots__ = (
-        "_closed",
+        "_closed", "_control",
         "_eof", "_events", "_idle_since", "_last_stream_id", "_library", "_limits", "_now", "_out",
         "_peer_is_closing", "_pushes", "_scheduler", "_scheme", "_settled", "_stalled", "_streams",
     )  # fmt: skip
@@ -75,6 +78,7 @@ class H2Output:
         self._events: list[Event] = []
         self._out: list[bytes] = []  # goes before what the library holds
         self._pushes = 0
+        self._control = Budget(context.limits.max_control_frames, context.limits.max_control_frames / 10, context.now)
         self._idle_since: float | None = context.now  # None while streams run, and until the next output after the last
         self._settled = False  # the peer's first SETTINGS are there
         self._closed = False
@@ -252,6 +256,7 @@ class H2Output:
                 self._scheduler.idle(stream_id)
                 self._stalled.setdefault(stream_id, self._now)
                 return 0
+            self._control.earn(_EARNED)
             data = stream.take(room)
             size = len(data)
             is_last = stream.ending and not stream.queued and stream.trailers_to_send is None
@@ -285,6 +290,7 @@ class H2Output:
 
     def _end_was_sent(self, stream: Stream) -> None:
         stream.end_sent = True
+        self._control.earn(_EARNED)
         if stream.released:
             self._finish(stream)
 

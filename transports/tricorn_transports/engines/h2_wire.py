@@ -15,6 +15,7 @@ FRAME_HEADER = 9
 DATA = 0x0
 HEADERS = 0x1
 GOAWAY = 0x7
+CONTINUATION = 0x9
 PRIORITY_UPDATE = 0x10
 
 #: RFC 9218 section 2.1: the setting that says that RFC 7540's priorities mean nothing here.
