@@ -97,3 +97,23 @@ def test_what_the_protocol_owes_leaves_with_the_answers(serve, runtime, monkeypa
         while ended < 3:
             ended += sum(type(event).__name__ == "StreamEnded" for event in client.receive_data(sock.recv(65_536)))
     assert [write.count(b"ok") for write in writes if b"together" in write] == [3]
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "trio"])  # libuv fills the buffer up to 32 times before it tells
+def test_one_read_is_small_so_that_others_have_their_turn(serve, runtime):
+    sizes = []
+
+    async def app(scope, receive, send):
+        more = True
+        while more:
+            message = await receive()
+            sizes.append(len(message["body"]))
+            more = message["more_body"]
+        await ok(scope, receive, send)
+
+    server = serve(app, runtime=runtime)
+    with closing(socket.create_connection(("127.0.0.1", server.port), 10)) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n" + bytes(5_000_000))
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+    assert sum(sizes) == 5_000_000
+    assert max(sizes) <= 2 * 65_536

@@ -19,6 +19,8 @@ from tricorn_transports.runtime.base import ServerRuntime, UdpFactory, ends_of
 
 _EAGER = sys.version_info >= (3, 12)
 _HIGH_WATER = 65_536
+# Bytes of one read. The loop's own 256 KiB of the smallest frames keep the other connections waiting for half a second.
+_READ = 65_536
 
 
 class _Waiter:
@@ -37,8 +39,20 @@ class _Waiter:
         return self._future
 
 
-class _Connection(TcpConnection, asyncio.Protocol):
-    __slots__ = ()
+class _Connection(TcpConnection, asyncio.BufferedProtocol):
+    """One connection, read into the one buffer that all connections of a loop share."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self, listener: Listener, buffer: memoryview) -> None:
+        super().__init__(listener)
+        self._buffer = buffer
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._buffer[:nbytes]))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
@@ -55,6 +69,7 @@ class AsyncioRuntime:
         self.name = "uvloop" if "uvloop" in type(loop).__module__ else "asyncio"
         self._servers: list[asyncio.Server] = []
         self._udp: list[socket.socket] = []
+        self._buffer = memoryview(bytearray(_READ))
         self.now = loop.time
         self.call_at = loop.call_at
         self.call_soon = loop.call_soon
@@ -77,7 +92,7 @@ class AsyncioRuntime:
         return await self._loop.run_in_executor(None, func)
 
     async def listen(self, sock: socket.socket, listener: Listener) -> None:
-        make = partial(_Connection, listener)
+        make = partial(_Connection, listener, self._buffer)
         if sock.family == socket.AF_UNIX:
             server = await self._loop.create_unix_server(make, sock=sock)
         else:

@@ -19,7 +19,7 @@ from tricorn_transports.runtime.base import ends_of
 
 _HIGH_WATER = 65_536
 _LOW_WATER = 16_384
-_READ = 262_144
+_READ = 65_536  # a turn handles all of it at once, so more would keep the other connections waiting
 
 
 class SocketTransport:
