@@ -14,11 +14,11 @@ import os
 from collections.abc import Callable
 from http import HTTPStatus
 from math import inf
-from time import perf_counter
 
-from tricorn_transports.abc import Feature, Message, Task, Waiter
-from tricorn_transports.errors import ClientDisconnected, LimitExceeded, LocalProtocolError
+from tricorn_transports.abc import Feature, Message, Waiter
+from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
+from tricorn_transports.exchange.base import APPLICATION_ERRORS, StreamExchange, wake
 from tricorn_transports.exchange.files import Region, open_file, read_region
 from tricorn_transports.exchange.head import (
     ResponseHead,
@@ -32,23 +32,13 @@ from tricorn_transports.exchange.host import Host, log
 from tricorn_transports.exchange.scope import http_scope
 from tricorn_transports.exchange.states import ALLOWED, SendState, describe
 
-#: What an application may raise and the worker lives on: one request must not end the others with ``sys.exit()``.
-APPLICATION_ERRORS = (Exception, SystemExit)
-
 _BODYLESS = (204, 304)
 _OVER = (SendState.DONE, SendState.ABORTED)
 # Bytes that an application may send without giving others their turn.
 _MAX_BURST = 262_144
 
 
-def is_disconnect(error: BaseException) -> bool:
-    """Whether an application failed only because its client is gone (task groups wrap what they raise)."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_disconnect(inner) for inner in error.exceptions)
-    return isinstance(error, ClientDisconnected)
-
-
-class HttpExchange:
+class HttpExchange(StreamExchange):
     """Implements ``Exchange`` for HTTP requests.
 
     Args:
@@ -61,61 +51,38 @@ class HttpExchange:
         "_body_size",
         "_bodyless",
         "_burst",
-        "_credit",
         "_delivered",
         "_disconnect_callbacks",
         "_ended",
-        "_engine",
         "_expects_continue",
         "_head",
-        "_host",
         "_left",
         "_peer_left",
-        "_receivers",
-        "_request",
         "_room",
-        "_senders",
-        "_sent",
-        "_started_at",
         "_state",
-        "_status",
         "_trailers",
         "_trailers_out",
-        "deadline",
-        "stream_id",
-        "task",
     )
 
     def __init__(self, host: Host, request: RequestStarted) -> None:
-        self._host = host
-        self._engine = host.engine
-        self._request = request
-        self.stream_id = request.stream_id
-        self.task: Task | None = None
-        self.deadline = inf
-        self._started_at = perf_counter()
+        super().__init__(host, request)
         self._disconnect_callbacks: list[Callable[[], object]] = []
         # Inbound.
         self._expects_continue = request.expects_continue
         self._body: list[bytes] = []
         self._body_size = 0
-        self._credit = 0
         self._ended = False
         self._delivered = False  # the application was given the body's end
         self._trailers: RawHeaders | None = None
         self._peer_left = False
-        self._receivers: list[Waiter] = []
         # Outbound.
         self._state = SendState.START
         self._head: ResponseHead | None = None  # taken from the application, not yet given to the engine
-        self._status = 0
         self._bodyless = False
         self._left: int | None = None  # of the announced content-length
-        self._sent = 0
         self._trailers_out: RawHeaders | None = None  # announced, and what came of them
         self._room = 0
         self._burst = 0  # bytes sent since the application last waited
-        self._senders: list[Waiter] = []
 
     # ----------------------------------------------------------------------------------- what the connection calls
 
@@ -128,12 +95,12 @@ class HttpExchange:
             self._refuse_body()
         else:
             self._body.append(data)
-            _wake(self._receivers)
+            wake(self._receivers)
 
     def request_ended(self, trailers: RawHeaders | None) -> None:
         self._ended = True
         self._trailers = trailers
-        _wake(self._receivers)
+        wake(self._receivers)
 
     def aborted(self) -> None:
         if self._state not in _OVER:
@@ -145,7 +112,7 @@ class HttpExchange:
             self._tell_disconnect()
 
     def writable(self) -> None:
-        _wake(self._senders)
+        wake(self._senders)
 
     def begin_shutdown(self) -> None:
         """A request that runs is finished as it is."""
@@ -241,11 +208,6 @@ class HttpExchange:
             message["trailers"] = self._trailers
         return message
 
-    def _return_credit(self) -> None:
-        credit, self._credit = self._credit, 0
-        if credit:
-            self._host.consumed(self.stream_id, credit)
-
     def _ask_for_body(self) -> None:
         """The application waits for the body: the client is told to send it, and has a deadline."""
         if self._expects_continue:
@@ -267,7 +229,7 @@ class HttpExchange:
             self._disconnect_callbacks.append(callback)
 
     def _tell_disconnect(self) -> None:
-        _wake(self._receivers)
+        wake(self._receivers)
         callbacks, self._disconnect_callbacks = self._disconnect_callbacks, []
         for callback in callbacks:
             try:
@@ -388,7 +350,7 @@ class HttpExchange:
 
     def _finish(self) -> None:
         self._state = SendState.DONE
-        self._log_access(self._status)
+        self._log_access(self._request.method.decode("latin-1"), self._status)
         self._release()
 
     def _release(self) -> None:
@@ -396,16 +358,16 @@ class HttpExchange:
         self._return_credit()
         self._engine.release(self.stream_id)
         self._host.exchange_over(self)
-        _wake(self._receivers)
+        wake(self._receivers)
 
     def _give_up(self, status: int) -> None:
         """The response cannot be completed; the application learns it as a disconnect."""
         self._state = SendState.ABORTED
-        self._log_access(status)
+        self._log_access(self._request.method.decode("latin-1"), status)
         self._body.clear()
         self._return_credit()
         self._host.exchange_over(self)
-        _wake(self._senders)
+        wake(self._senders)
         self._tell_disconnect()
 
     def _abort(self, reason: AbortReason) -> None:
@@ -440,50 +402,15 @@ class HttpExchange:
             self._answer_or_abort(500, AbortReason.INTERNAL_ERROR)
 
     def _application_failed(self, error: BaseException) -> None:
-        if is_disconnect(error):
-            log.debug("%s: the client left", self._describe())
-        elif isinstance(error, APPLICATION_ERRORS):
-            log.error("%s: the application failed", self._describe(), exc_info=error)
+        self._log_failure(error)
         if self._state not in _OVER:
             self._answer_or_abort(500, AbortReason.INTERNAL_ERROR)
 
     # ------------------------------------------------------------------------------------------------------- helpers
 
-    def _wait_until(self, when: float) -> None:
-        self.deadline = when
-        self._host.want_deadline(when)
-
     async def _wait(self, waiters: list[Waiter]) -> None:
-        waiter = self._host.worker.runtime.waiter()
-        waiters.append(waiter)
         try:
-            await waiter.wait()
+            await super()._wait(waiters)
         finally:
-            waiters.remove(waiter)
             if not self._senders and not self._receivers:
                 self.deadline = inf
-
-    def _describe(self) -> str:
-        return f"{self._request.method.decode('latin-1')} {self._request.target.decode('latin-1')}"
-
-    def _breach(self, what: str, limit: str, status: int) -> None:
-        error = LimitExceeded(f"{self._describe()}: {what}", limit=limit, status_hint=status)
-        self._host.worker.log_peer_error(error, self._host.client)
-
-    def _log_access(self, status: int) -> None:
-        access_log = self._host.worker.access_log
-        if access_log is not None:
-            access_log(
-                self._host.client,
-                self._request.method.decode("latin-1"),
-                self._request.target.decode("latin-1"),
-                self._request.http_version,
-                status,
-                self._sent,
-                perf_counter() - self._started_at,
-            )
-
-
-def _wake(waiters: list[Waiter]) -> None:
-    for waiter in waiters:
-        waiter.wake()

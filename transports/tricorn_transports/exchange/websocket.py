@@ -11,14 +11,13 @@ from collections import deque
 from collections.abc import Iterable
 from enum import Enum, auto
 from math import inf
-from time import perf_counter
 
-from tricorn_transports.abc import Message, Task, Waiter
-from tricorn_transports.errors import ClientDisconnected, ConfigError, LimitExceeded, LocalProtocolError
+from tricorn_transports.abc import Message
+from tricorn_transports.errors import ClientDisconnected, ConfigError, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
+from tricorn_transports.exchange.base import APPLICATION_ERRORS, StreamExchange, wake
 from tricorn_transports.exchange.head import body_bytes, clean_fields, current_date, response_head
 from tricorn_transports.exchange.host import Host, log
-from tricorn_transports.exchange.http import APPLICATION_ERRORS, is_disconnect
 from tricorn_transports.exchange.scope import websocket_scope
 from tricorn_transports.websocket.frames import (
     CloseReceived,
@@ -52,43 +51,25 @@ ALLOWED = {
 }
 
 
-class WebSocketExchange:
+class WebSocketExchange(StreamExchange):
     """Implements ``Exchange`` for WebSockets."""
 
     __slots__ = (
-        "_credit",
         "_disconnect",
         "_early",
         "_ended_early",
-        "_engine",
         "_frames",
         "_handshake",
         "_head",
         "_heard",
-        "_host",
         "_inbox",
         "_pinged",
-        "_receivers",
-        "_request",
-        "_senders",
-        "_sent",
-        "_started_at",
         "_state",
-        "_status",
         "_was_connected",
-        "deadline",
-        "stream_id",
-        "task",
     )
 
     def __init__(self, host: Host, request: RequestStarted) -> None:
-        self._host = host
-        self._engine = host.engine
-        self._request = request
-        self.stream_id = request.stream_id
-        self.task: Task | None = None
-        self.deadline = inf
-        self._started_at = perf_counter()
+        super().__init__(host, request)
         self._state = State.CONNECTING
         self._handshake: Handshake | None = None
         self._frames: Frames | None = None
@@ -96,16 +77,11 @@ class WebSocketExchange:
         self._early: list[bytes] = []
         self._ended_early = False
         self._inbox: deque[str | bytes] = deque()
-        self._credit = 0
         self._was_connected = False
         self._disconnect: Message | None = None
         self._heard = False
         self._pinged = False
-        self._receivers: list[Waiter] = []
-        self._senders: list[Waiter] = []
         self._head: tuple[int, RawHeaders] | None = None
-        self._status = 0
-        self._sent = 0
 
     # ----------------------------------------------------------------------------------- what the connection calls
 
@@ -123,7 +99,7 @@ class WebSocketExchange:
                     self._peer_erred(event)
             if self._engine.sendable(self.stream_id) > 0:  # else the pong waits: nobody takes anything
                 self._send_frames()
-            _wake(self._receivers)
+            wake(self._receivers)
         elif self._state is State.CONNECTING:
             self._early.append(data)
             return
@@ -147,7 +123,7 @@ class WebSocketExchange:
     def writable(self) -> None:
         if self._state is State.OPEN:
             self._send_frames()
-        _wake(self._senders)
+        wake(self._senders)
 
     def begin_shutdown(self) -> None:
         """The server drains: clients are told to go and come back (RFC 6455 section 7.4.1)."""
@@ -348,23 +324,13 @@ class WebSocketExchange:
         self._engine.release(self.stream_id)
         self._disconnected(code, reason)
         self._host.exchange_over(self)
-        access_log = self._host.worker.access_log
-        if access_log is not None:
-            access_log(
-                self._host.client,
-                "WEBSOCKET",
-                self._request.target.decode("latin-1"),
-                self._request.http_version,
-                self._status,
-                self._sent,
-                perf_counter() - self._started_at,
-            )
+        self._log_access("WEBSOCKET", self._status)
 
     def _disconnected(self, code: int, reason: str) -> None:
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            _wake(self._receivers)
-            _wake(self._senders)
+            wake(self._receivers)
+            wake(self._senders)
 
     def _application_returned(self) -> None:
         if self._state in (State.CONNECTING, State.DENYING):
@@ -374,10 +340,7 @@ class WebSocketExchange:
             self._close(1000, "")
 
     def _application_failed(self, error: BaseException) -> None:
-        if is_disconnect(error):
-            log.debug("%s: the client left", self._describe())
-        elif isinstance(error, APPLICATION_ERRORS):
-            log.error("%s: the application failed", self._describe(), exc_info=error)
+        self._log_failure(error)
         self._fail()
 
     def _fail(self) -> None:
@@ -390,35 +353,9 @@ class WebSocketExchange:
 
     # -------------------------------------------------------------------------------------------------------- helpers
 
-    def _return_credit(self) -> None:
-        credit, self._credit = self._credit, 0
-        if credit:
-            self._host.consumed(self.stream_id, credit)
-
-    def _wait_until(self, when: float) -> None:
-        self.deadline = when
-        self._host.want_deadline(when)
-
     async def _wait_for_room(self) -> None:
         while self._engine.sendable(self.stream_id) <= 0 and self._disconnect is None:
             await self._wait(self._senders)
 
-    async def _wait(self, waiters: list[Waiter]) -> None:
-        waiter = self._host.worker.runtime.waiter()
-        waiters.append(waiter)
-        try:
-            await waiter.wait()
-        finally:
-            waiters.remove(waiter)
-
     def _describe(self) -> str:
         return f"WebSocket {self._request.target.decode('latin-1')}"
-
-    def _breach(self, what: str, limit: str, status: int) -> None:
-        error = LimitExceeded(f"{self._describe()}: {what}", limit=limit, status_hint=status)
-        self._host.worker.log_peer_error(error, self._host.client)
-
-
-def _wake(waiters: list[Waiter]) -> None:
-    for waiter in waiters:
-        waiter.wake()
