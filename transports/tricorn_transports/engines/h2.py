@@ -30,9 +30,9 @@ from tricorn_transports.engines import h2_wire as wire
 from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h2_hpack import HPACKError, MemoDecoder, MemoEncoder
 from tricorn_transports.engines.h2_output import H2Output
-from tricorn_transports.engines.h2_stream import Stream
 from tricorn_transports.engines.head import parse_head
 from tricorn_transports.engines.scheduler import DEFAULT_URGENCY
+from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import (
     AbortReason,

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from tricorn_transports.abc import EngineContext, Feature
 from tricorn_transports.engines import h2_wire as wire
 from tricorn_transports.engines.guard import Budget
-from tricorn_transports.engines.h2_stream import Stream
 from tricorn_transports.engines.head import CONNECTION_FIELDS
 from tricorn_transports.engines.scheduler import Scheduler
+from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import AbortReason, Event, RawHeaders, RequestStarted, StreamAborted, StreamWritable
 

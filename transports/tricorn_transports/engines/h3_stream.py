@@ -5,10 +5,10 @@ QUIC's windows and losses are the library's, so the engine can only watch whethe
 
 from __future__ import annotations
 
-from tricorn_transports.engines import h2_stream
+from tricorn_transports.engines import stream
 
 
-class Stream(h2_stream.Stream):
+class Stream(stream.Stream):
     """One exchange, from the engine's side.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What the HTTP/2 engine remembers of one stream: a few flags, and the bytes that wait for the peer's window.
+"""What an engine that multiplexes remembers of a stream: a few flags, and the bytes that wait for the peer's window.
 
 Rules of this module: no protocol and no library. A record lives from the request's head until the exchange has let
 go of it and its last byte is out; nothing else of a stream stays in the engine.
