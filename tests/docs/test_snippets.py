@@ -9,6 +9,7 @@ import contextlib
 import doctest
 import io
 import linecache
+import logging
 import os
 import shlex
 import shutil
@@ -36,6 +37,9 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     before = set(sys.modules)
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
+    access = logging.getLogger("tricorn.access")  # which a page may set up as a reader would
+    for attribute, value in (("handlers", access.handlers[:]), ("level", access.level), ("propagate", access.propagate)):
+        monkeypatch.setattr(access, attribute, value)
     yield module
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):

@@ -75,6 +75,19 @@ def test_shutdown_waits_until_the_last_bytes_are_acknowledged(net: Any) -> None:
     assert client.closed == 0x100
 
 
+def test_shutdown_does_not_wait_for_a_client_that_acknowledges_nothing(net: Any) -> None:
+    client = net.connect()
+    stream_id = client.request()
+    net.run()
+    net.engine.send_headers(stream_id, 200, [], end=True)
+    net.engine.release(stream_id)
+    net.engine.begin_shutdown()
+    net.mangle = lambda batch: []  # nothing arrives any more
+    net.wait(10.0)  # less than the idle timeout
+    assert not net.engines
+    assert client.closed is None
+
+
 def test_idle_is_when_every_response_has_arrived(net: Any) -> None:
     client = net.connect()
     assert net.engine.is_idle()

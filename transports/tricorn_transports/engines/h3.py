@@ -41,6 +41,10 @@ _TLS_VERSION: Final = 0x0304
 #: RFC 9001 section 4.8: CRYPTO_ERROR with the alert no_application_protocol, for a CRYPTO frame.
 _NO_APPLICATION_PROTOCOL: Final = 0x100 + 120
 _CRYPTO_FRAME: Final = 0x06
+#: A drained connection whose peer leaves so many probes in a row unanswered is closed: about a second after the last
+#: packet, or thirty round trips on slow paths. A client that only its caller drives (libcurl) acknowledges nothing
+#: between two requests, and would otherwise hold every drain to its end.
+_MAX_DRAIN_PROBES: Final = 5
 
 
 def create_endpoint(context: EngineContext, *, cert: str, key: str) -> Endpoint:
@@ -201,7 +205,11 @@ class H3Engine:
                 handler(event)
         if quic.ending is not None:
             self._tell_end()
-        elif self._is_draining and not self._streams and not quic.has_unacknowledged():
+        elif (
+            self._is_draining
+            and not self._streams
+            and (not quic.has_unacknowledged() or quic.unanswered_probes >= _MAX_DRAIN_PROBES)
+        ):
             self._close(Code.NO_ERROR)
 
     def _on_protocol(self, event: quic_events.ProtocolNegotiated) -> None:

@@ -162,6 +162,11 @@ class Connection(QuicConnection):
             if stream_id & 3 == 0 or not responses_only
         )
 
+    @property
+    def unanswered_probes(self) -> int:
+        """Probes in a row (RFC 9002 section 6.2) to which the peer has acknowledged nothing; each waits twice as long."""
+        return self._loss._pto_count
+
     def stop_stream(self, stream_id: int, error_code: int) -> None:
         """As in the library, but a stream that is complete or forgotten needs no stopping."""
         stream = self._streams.get(stream_id)
