@@ -6,6 +6,7 @@ The conventions stand in docs/README.md. A page is one module: its blocks run in
 from __future__ import annotations
 
 import contextlib
+import copy
 import doctest
 import io
 import linecache
@@ -38,8 +39,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     access = logging.getLogger("tricorn.access")  # which a page may set up as a reader would
-    for attribute, value in (("handlers", access.handlers[:]), ("level", access.level), ("propagate", access.propagate)):
-        monkeypatch.setattr(access, attribute, value)
+    for attribute in ("handlers", "level", "propagate"):
+        monkeypatch.setattr(access, attribute, copy.copy(getattr(access, attribute)))
     yield module
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):

@@ -164,7 +164,7 @@ class Connection(QuicConnection):
 
     @property
     def unanswered_probes(self) -> int:
-        """Probes in a row (RFC 9002 section 6.2) to which the peer has acknowledged nothing; each waits twice as long."""
+        """Probes in a row that the peer left unanswered (RFC 9002 section 6.2); each waits twice as long."""
         return self._loss._pto_count
 
     def stop_stream(self, stream_id: int, error_code: int) -> None:
