@@ -158,22 +158,27 @@ class App(Registrar):
             adapter = self.__dict__["_wsgi"] = WSGIAdapter(self)
         return adapter
 
-    def run(self, *, bind: str | Sequence[str] | None = None, **settings: Any) -> None:
-        """Serves the application in this process until a signal ends it.
+    def run(self, **settings: Any) -> None:
+        """Serves the application in this process until a signal ends it, and logs as ``tricorn run`` does.
 
         Args:
-            bind: Where to listen: ``"127.0.0.1:8000"``, ``"[::1]:8000"``, ``"unix:PATH"``, ``"fd:N"``, or several.
-            settings: The other fields of ``tricorn_transports.config.Config``: ``http``, ``tls_cert``, ``limits`` ...
+            settings: As ``tricorn run`` takes them, by the names of docs/guides/settings.md:
+                ``app.run(bind=["127.0.0.1:8443", "[::1]:8443"], tls_cert="cert.pem", tls_key="key.pem")``.
+                The environment and ``pyproject.toml`` are not read.
 
         Raises:
-            ConfigError: A setting is wrong. It is a ``ValueError``.
+            ConfigError: A setting is wrong, a file unreadable, an address taken. It is a ``ValueError``.
         """
-        from tricorn_transports.config import Bind, Config
-        from tricorn_transports.server import run
+        from tricorn_transports import logs
+        from tricorn_transports.errors import ConfigError
+        from tricorn_transports.server import announce, run
+        from tricorn_transports.settings import from_values
 
-        if bind is not None:
-            settings["bind"] = tuple(map(Bind.parse, (bind,) if isinstance(bind, str) else bind))
-        run(self, Config(**settings))
+        config = from_values(settings)
+        if config.workers > 1:
+            raise ConfigError("workers: app.run() serves in this process; `tricorn run` starts several")
+        logs.configure(config.log_level)
+        run(self, config, on_ready=lambda sockets: announce("the application", config, sockets))
 
 
 def _as_middleware(layer: Middleware | Callable[[ASGIApp], ASGIApp]) -> Middleware:

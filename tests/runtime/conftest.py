@@ -41,12 +41,12 @@ APP = """
 class Command:
     """A running ``tricorn``; its standard error is collected line by line."""
 
-    def __init__(self, project: Path, arguments: tuple[str, ...], environ: dict[str, str]) -> None:
+    def __init__(self, project: Path, command: tuple[str, ...], environ: dict[str, str]) -> None:
         self.project = project
         self.errors = ""
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tricorn_transports", *arguments],
+            [sys.executable, *command],
             cwd=project,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environ},
             stdout=subprocess.PIPE,
@@ -73,7 +73,7 @@ class Command:
 
     @property
     def port(self) -> int:
-        return int(self.wait_for(r"serving \S+ on https?://127\.0\.0\.1:(\d+)")[1])
+        return int(self.wait_for(r"serving .+ on https?://127\.0\.0\.1:(\d+)")[1])
 
     def get(self, path: str = "/", *, authority: Path | None = None) -> tuple[int, str]:
         """The pid that answered and the rest of the body."""
@@ -125,11 +125,12 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def launch(directory: Path) -> Iterator[Launch]:
-    """Starts ``tricorn`` in the project directory; keyword arguments are environment variables."""
+    """Starts ``tricorn`` (or a script) in the project directory; keyword arguments are environment variables."""
     started: list[Command] = []
 
-    def launcher(*arguments: str, **environ: str) -> Command:
-        command = Command(directory, arguments, environ)
+    def launcher(*arguments: str, script: str | None = None, **environ: str) -> Command:
+        program = ("-m", "tricorn_transports") if script is None else (script,)
+        command = Command(directory, (*program, *arguments), environ)
         started.append(command)
         return command
 

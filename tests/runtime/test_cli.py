@@ -238,6 +238,22 @@ def test_help_of_run_names_every_flag_to_be_relied_on(capsys: pytest.CaptureFixt
         assert flag in text
 
 
+def test_an_application_runs_itself_and_logs(launch: Any, directory: Path) -> None:
+    (directory / "main.py").write_text(
+        "import os, tricorn\n"
+        "app = tricorn.App()\n"
+        "@app.get('/')\n"
+        "def home():\n"
+        "    return f'{os.getpid()} home'\n"
+        "app.run(bind='127.0.0.1:0', drain_timeout=3)\n"
+    )
+    command = launch(script="main.py")
+    assert command.get() == (command.process.pid, "home")
+    command.wait_for(r'INFO 127\.0\.0\.1:\d+ "GET / HTTP/1\.1" 200')
+    command.signal(signal.SIGTERM)
+    assert command.wait() == 0
+
+
 def test_nothing_of_the_framework_is_imported_to_serve(directory: Path) -> None:
     code = "import sys, tricorn_transports.cli, tricorn_transports.server; sys.exit('tricorn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=directory, env=os.environ, check=False).returncode == 0

@@ -11,7 +11,7 @@ import pytest
 
 from tricorn_transports.config import Bind, Config, Limits, Timeouts
 from tricorn_transports.errors import ConfigError
-from tricorn_transports.settings import SETTINGS, add_arguments, from_arguments, resolve
+from tricorn_transports.settings import SETTINGS, add_arguments, from_arguments, from_values, resolve
 
 Resolve = Callable[..., Config]
 
@@ -138,3 +138,38 @@ def test_the_help_documents_every_flag() -> None:
     for setting in SETTINGS:
         assert setting.flag in text
         assert " ".join(setting.help.split()) in text
+
+
+def test_a_program_s_values_go_through_the_same_table() -> None:
+    config = from_values(
+        {
+            "bind": ["127.0.0.1:8000", Bind("unix", path="/x")],
+            "http": ("1.1", "3"),
+            "tls_cert": Path("cert.pem"),
+            "tls_key": "key.pem",
+            "engines": ENGINES,
+            "drain_timeout": 2,
+            "access_log": False,
+            "limits": Limits(max_fields=7),
+        }
+    )
+    assert config.bind == (Bind("ip", host="127.0.0.1", port=8000), Bind("unix", path="/x"))
+    assert (config.http, config.tls_cert, config.engines) == (("1.1", "3"), "cert.pem", ENGINES)
+    assert (config.timeouts.drain_timeout, config.access_log, config.limits.max_fields) == (2.0, False, 7)
+    assert from_values({"http": None}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"drain_timeuot": 1}, "drain_timeuot: there is no such setting; did you mean drain_timeout?"),
+        ({"bind": "nowhere"}, "bind: 'nowhere' is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N"),
+        ({"workers": 0}, "workers: 0 is not 1 or more"),
+        ({"limits": {"max_fields": 1}}, "limits: {'max_fields': 1} is not a Limits object"),
+        ({"tls_cert": "x"}, "tls_key: a certificate and its key go together"),
+    ],
+)
+def test_a_program_s_mistake_is_one_line(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_values(values)
+    assert str(caught.value) == message

@@ -118,38 +118,24 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     config = _settle(args, Config())
     logs.configure(config.log_level)
+    from tricorn_transports.server import announce, run
+
     if config.workers > 1:
         from tricorn_transports.supervisor.pool import supervise
 
-        supervise(args.app, config, lambda sockets: _announce(args.app, config, sockets))
+        supervise(args.app, config, lambda sockets: announce(args.app, config, sockets))
         return 0
     from tricorn_transports.loading import load_app
-    from tricorn_transports.server import run
     from tricorn_transports.supervisor.worker import end_despite_threads
 
     app = load_app(args.app, config.interface)
-    run(app, config, on_ready=lambda sockets: _announce(args.app, config, sockets))
+    run(app, config, on_ready=lambda sockets: announce(args.app, config, sockets))
     end_despite_threads(0)
     return 0
 
 
 def _settle(args: argparse.Namespace, defaults: Config) -> Config:
     return resolve(from_arguments(args), os.environ, Path("pyproject.toml"), defaults)
-
-
-def _announce(app: str, config: Config, sockets: Sequence[BoundSocket]) -> None:
-    """Says where the server listens and what it speaks there."""
-    from tricorn_transports.server import Plan
-
-    plan = Plan.of(config)
-    spoken: dict[Bind, list[str]] = {}
-    for bound in sockets:
-        specs = plan.tcp if bound.kind == "tcp" else (plan.udp,) if plan.udp is not None else ()
-        spoken.setdefault(bound.bind, []).extend(f"HTTP/{spec.version}" for spec in specs)
-    workers = f" with {config.workers} workers" if config.workers > 1 else ""
-    for bind, versions in spoken.items():
-        where = str(bind) if bind.kind == "unix" else f"{'https' if config.tls else 'http'}://{bind}"
-        _log.info("serving %s on %s (%s)%s", app, where, ", ".join(versions), workers)
 
 
 # ---------------------------------------------------------------------------------------------------- dev
@@ -178,6 +164,7 @@ def _configure_dev(parser: argparse.ArgumentParser) -> None:
 
 def _dev(args: argparse.Namespace) -> int:
     from tricorn_transports.dev.reload import serve
+    from tricorn_transports.server import announce
 
     config = _settle(args, _DEV_DEFAULTS)
     logs.configure(config.log_level, dev=True)
@@ -188,7 +175,7 @@ def _dev(args: argparse.Namespace) -> int:
     config = replace(config, workers=1)
 
     def ready(sockets: Sequence[BoundSocket]) -> None:
-        _announce(args.app, config, sockets)
+        announce(args.app, config, sockets)
         for note in notes:
             _log.info("%s", note)
 

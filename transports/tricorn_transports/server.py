@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 from tricorn_transports.abc import ASGIApp, EngineContext
 from tricorn_transports.accesslog import AccessLog
-from tricorn_transports.config import Config
+from tricorn_transports.config import Bind, Config
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import alpn_protocols
 from tricorn_transports.connection.tcp import Listener, TcpConnection
@@ -232,6 +232,23 @@ class Server:
 
     def _is_busy(self) -> bool:
         return bool(self._worker.running or self._all_connections())
+
+
+def announce(app: str, config: Config, sockets: Sequence[BoundSocket]) -> None:
+    """Logs where the server listens and what it speaks there.
+
+    Args:
+        app: What the log shall call the application.
+    """
+    plan = Plan.of(config)
+    spoken: dict[Bind, list[str]] = {}
+    for bound in sockets:
+        specs = plan.tcp if bound.kind == "tcp" else (plan.udp,) if plan.udp is not None else ()
+        spoken.setdefault(bound.bind, []).extend(f"HTTP/{spec.version}" for spec in specs)
+    workers = f" with {config.workers} workers" if config.workers > 1 else ""
+    for bind, versions in spoken.items():
+        where = str(bind) if bind.kind == "unix" else f"{'https' if config.tls else 'http'}://{bind}"
+        log.info("serving %s on %s (%s)%s", app, where, ", ".join(versions), workers)
 
 
 def choose_runtime(config: Config) -> str:

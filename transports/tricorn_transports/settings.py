@@ -176,6 +176,7 @@ def _show(value: object) -> str:
 SETTINGS: tuple[Setting, ...] = (*_rows("config", Config), *_rows("limits", Limits), *_rows("timeouts", Timeouts))
 
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+_BY_FIELD: Mapping[str, str] = {setting.field: setting.name for setting in SETTINGS}
 
 
 # ---------------------------------------------------------------------------------------------------- sources
@@ -231,12 +232,51 @@ def resolve(
     Raises:
         ConfigError: A value is wrong or a setting unknown; the message begins with its source.
     """
-    defaults = defaults or Config()
     given = {
         **_from_pyproject(pyproject),
         **_from_environ(environ),
         **{name: _Given(_BY_NAME[name].flag, texts) for name, texts in flags.items()},
     }
+    return _settle(given, defaults or Config())
+
+
+def from_values(values: Mapping[str, object]) -> Config:
+    """The configuration of a program's own values: ``from_values({"bind": ":8000", "drain_timeout": 5})``.
+
+    Args:
+        values: By the names of the table, as ``pyproject.toml`` has them, or as fields of ``Config``: ``limits`` and
+            ``timeouts`` are what holds for settings that stand beside them.
+
+    Raises:
+        ConfigError: A value is wrong or a setting unknown; the message begins with its name.
+    """
+    groups: dict[str, Any] = {}
+    for name, kind in (("limits", Limits), ("timeouts", Timeouts)):
+        groups[name] = values.get(name, kind())
+        if not isinstance(groups[name], kind):
+            raise ConfigError(f"{name}: {groups[name]!r} is not a {kind.__name__} object")
+    given = {
+        name: _Given(name, _texts(value, name))
+        for name, value in ((_known(name, name), value) for name, value in values.items() if name not in groups)
+        if value is not None
+    }
+    return _settle(given, Config(**groups))
+
+
+def _known(name: str, source: str) -> str:
+    """A setting's name as the table has it.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    name = _BY_FIELD.get(name, name)
+    if name not in _BY_NAME:
+        near = get_close_matches(name, _BY_NAME, n=1)
+        raise ConfigError(f"{source}: there is no such setting{_did_you_mean(near)}")
+    return name
+
+
+def _settle(given: Mapping[str, _Given], defaults: Config) -> Config:
     values: dict[Group, dict[str, Any]] = {"config": {}, "limits": {}, "timeouts": {}}
     for name, said in given.items():
         setting = _BY_NAME[name]
@@ -287,23 +327,19 @@ def _from_pyproject(path: Path) -> dict[str, _Given]:
     given = {}
     for key, value in table.items():
         source = f"{path.name}: tool.tricorn.{key}"
-        name = key.replace("-", "_")
-        if name not in _BY_NAME:
-            raise ConfigError(
-                f"{source}: there is no such setting{_did_you_mean(get_close_matches(name, _BY_NAME, n=1))}"
-            )
+        name = _known(key.replace("-", "_"), source)
         given[name] = _Given(source, _texts(value, source))
     return given
 
 
 def _texts(value: object, source: str) -> list[str]:
-    """A TOML value as the strings that a flag would have been given."""
+    """A value of TOML's or of a program's as the strings that a flag would have been given."""
     match value:
         case bool():
             return ["true" if value else "false"]
-        case str() | int() | float():
+        case str() | int() | float() | Path() | Bind():
             return [str(value)]
-        case list():
+        case list() | tuple():
             return [text for each in value for text in _texts(each, source)]
         case dict():
             return [f"{key}={text}" for key, each in value.items() for text in _texts(each, source)]
