@@ -76,6 +76,28 @@ def test_a_running_request_is_finished_and_no_new_connection_taken(launch: Any, 
     assert pool.wait() == 0
 
 
+def test_a_signal_to_the_whole_group_is_one_signal(launch: Any, directory: Path) -> None:
+    (directory / "slow.py").write_text(
+        "import asyncio\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'http'\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': b'1', 'more_body': True})\n"
+        "    await asyncio.sleep(1)\n"
+        "    await send({'type': 'http.response.body', 'body': b'2'})\n"
+    )
+    pool = launch("run", "slow:app", *LOCAL, "--workers", "2", "--runtime", "asyncio")
+    with socket.create_connection(("127.0.0.1", pool.port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = client.recv(1000)
+        for pid in [*children(pool.process.pid), pool.process.pid]:  # as systemd does
+            os.kill(pid, signal.SIGTERM)
+        while data := client.recv(1000):
+            answer += data
+    assert answer.endswith(b"12")
+    assert pool.wait() == 0
+
+
 def refuses(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()

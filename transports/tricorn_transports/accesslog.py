@@ -41,7 +41,7 @@ class AccessLog:
             client: Host and port, ``None`` on a Unix socket.
             target: The request target as it was sent.
             http_version: ``1.0``, ``1.1``, ``2`` or ``3``.
-            status: What was sent, 0 when the client was gone before an answer.
+            status: What was sent, 499 when the client was gone before an answer.
             size: Bytes of the body that were sent.
             duration: Seconds from the request's head to the response's end.
         """

@@ -35,6 +35,8 @@ __all__ = ["Server", "StartupFailed", "run"]
 _DRAIN_POLL = 0.05
 # How long an idle connection may take to answer a goodbye, in seconds, before it is closed without.
 _GOODBYE_TIME = 1.0
+# Signals that come sooner after one another than this are one, in seconds.
+_ECHO_TIME = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Server:
         self._connections: set[TcpConnection] = set()
         self._udp: list[UdpSocket] = []
         self._stop_asked = 0
+        self._stop_told = 0.0
         self._stopped = runtime.waiter()
         access_log = AccessLog()
         self._worker = Worker(
@@ -116,7 +119,15 @@ class Server:
         )
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """Begins the drain; called again, ends everything at once."""
+        """Begins the drain; called again, ends everything at once.
+
+        What comes within half a second of the last call is that call's echo: systemd and container runtimes signal a
+        worker and its parent, which tells the worker once more.
+        """
+        now = self._runtime.now()
+        if self._stop_asked and now < self._stop_told + _ECHO_TIME:
+            return
+        self._stop_told = now
         self._stop_asked += 1
         self._stopped.wake()
         if self._stop_asked == 2:

@@ -1,8 +1,8 @@
 """A certificate for this machine, signed by an authority that exists nowhere else.
 
 Rules of this module: private keys are written with mode 0600 and never leave the directory, which ignores itself in
-git. The authority may only sign for private names and addresses (RFC 5280 section 4.2.1.10), so that whoever steals
-its key after a developer has trusted it gains nothing. The leaf is no authority: browsers refuse one that is, for
+git. The authority may sign for private names only (RFC 5280 section 4.2.1.10), so that its key, stolen after a
+developer has trusted it, opens no public site's name. The leaf is no authority: browsers refuse one that is, for
 HTTP/3 above all.
 """
 
@@ -113,8 +113,8 @@ def _authority(directory: Path, now: datetime) -> tuple[_Authority, bool]:
             x509.NameAttribute(NameOID.COMMON_NAME, f"Tricorn development ({_owner()})"),
         ]
     )
+    # Names only: BoringSSL, in many HTTP/3 clients, refuses a chain in which addresses are constrained.
     permitted: list[x509.GeneralName] = [x509.DNSName(each) for each in _PERMITTED_NAMES]
-    permitted += [x509.IPAddress(ipaddress.ip_network(each)) for each in _PERMITTED_NETWORKS]
     cert = (
         _builder(name, name, key.public_key(), now, _CA_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
