@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tricorn.caching import CDN, CacheControl, Freshness, Reuse, freshness_of, is_storable
+from tricorn.caching import CDN, CacheControl, Freshness, Reuse, Storage, freshness_of, is_storable, storage_of
 from tricorn.caching.directives import MAX_SECONDS
 from tricorn.caching.freshness import Source, current_age, parse_age, parse_expires
 from tricorn.headers import Headers
@@ -189,6 +189,36 @@ def test_what_may_be_stored(control: str, arguments: Any, expected: bool) -> Non
     options = {"method": "GET", "status": 200} | arguments
     fields = headers(cache_control=control) if control else headers()
     assert is_storable(options.pop("method"), options.pop("status"), fields, **options) is expected
+
+
+@pytest.mark.parametrize(
+    ("control", "arguments", "expected"),
+    [
+        ("public, max-age=60", {}, Storage.PUBLIC),
+        ("private, max-age=60", {"shared": False}, Storage.OWN_CACHE),
+        ("s-maxage=60, max-age=60", {}, Storage.S_MAXAGE),
+        ("s-maxage=60, max-age=60", {"shared": False}, Storage.MAX_AGE),
+        ("", {}, Storage.DEFAULT),
+        ("", {"status": 302}, Storage.NOTHING),
+        ("no-store, private", {"method": "POST"}, Storage.METHOD),
+        ("no-store, private", {"status": 304}, Storage.STATUS),
+        ("no-store, private", {}, Storage.NO_STORE),
+        ("must-understand, no-store", {"status": 299}, Storage.NOT_UNDERSTOOD),
+        ("private", {"request": CacheControl.no_store()}, Storage.REQUEST_NO_STORE),
+        ("private", {"authorized": True}, Storage.PRIVATE),
+        ("max-age=60", {"authorized": True}, Storage.AUTHORIZATION),
+    ],
+)
+def test_what_decides_whether_it_is_stored(control: str, arguments: Any, expected: Storage) -> None:
+    options = {"method": "GET", "status": 200} | arguments
+    fields = headers(cache_control=control) if control else headers()
+    assert storage_of(options.pop("method"), options.pop("status"), fields, **options) is expected
+
+
+def test_expires_allows_storing_where_no_targeted_field_is_in_force() -> None:
+    fields = headers(expires="0", cdn_cache_control="stale-if-error=60")
+    assert storage_of("GET", 302, fields) is Storage.EXPIRES
+    assert storage_of("GET", 302, fields, targets=CDN) is Storage.NOTHING
 
 
 @given(

@@ -9,7 +9,7 @@ from tricorn.caching.conditional import Outcome, Preconditions, Validators, eval
 from tricorn.caching.control import CacheControl
 from tricorn.caching.digest import Algorithm, Digester, Verdict, choose_algorithm, digest_field, parse_digests, verify
 from tricorn.caching.etag import ETag, ETagList
-from tricorn.caching.freshness import Freshness, Reuse, freshness_of, is_storable
+from tricorn.caching.freshness import Freshness, Reuse, Storage, freshness_of, is_storable, storage_of
 from tricorn.caching.ranges import ContentRange, Range
 from tricorn.caching.status import CacheStatus, Forwarded, format_cache_status
 from tricorn.caching.targeted import CDN, Policy, choose_policy, format_targeted, parse_targeted
@@ -33,6 +33,7 @@ __all__ = [
     "Preconditions",
     "Range",
     "Reuse",
+    "Storage",
     "Validators",
     "Vary",
     "Verdict",
@@ -48,5 +49,6 @@ __all__ = [
     "parse_digests",
     "parse_server_timing",
     "parse_targeted",
+    "storage_of",
     "verify",
 ]

@@ -222,7 +222,39 @@ def parse_expires(text: str) -> float:
     return 0.0 if moment is None else moment
 
 
-def is_storable(
+class Storage(Enum):
+    """What decides whether a cache may store a response (section 3), in the order in which it is asked."""
+
+    METHOD = "method"
+    STATUS = "status"
+    NOT_UNDERSTOOD = "must-understand"
+    NO_STORE = "no-store"
+    REQUEST_NO_STORE = "request-no-store"
+    PRIVATE = "private"
+    AUTHORIZATION = "authorization"
+    PUBLIC = "public"
+    OWN_CACHE = "own-cache"
+    """The response is ``private``, and the cache its user's own."""
+    S_MAXAGE = "s-maxage"
+    MAX_AGE = "max-age"
+    EXPIRES = "expires"
+    DEFAULT = "default"
+    """Nothing forbids it, and the status is one that may be stored without being told so."""
+    NOTHING = "nothing"
+    """Nothing forbids it, and nothing allows it."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the response may be stored."""
+        return self in _ALLOWING
+
+
+_ALLOWING: Final = frozenset(
+    {Storage.PUBLIC, Storage.OWN_CACHE, Storage.S_MAXAGE, Storage.MAX_AGE, Storage.EXPIRES, Storage.DEFAULT}
+)
+
+
+def storage_of(
     method: str,
     status: int,
     headers: Headers,
@@ -231,8 +263,8 @@ def is_storable(
     authorized: bool = False,
     request: CacheControl | None = None,
     targets: Iterable[str] = (),
-) -> bool:
-    """Whether a cache may store a response to GET or HEAD (section 3); other methods are never stored here.
+) -> Storage:
+    """What decides whether a cache may store a response to GET or HEAD; other methods are never stored here.
 
     Args:
         method: The request's method.
@@ -243,26 +275,47 @@ def is_storable(
         request: The request's directives.
         targets: The cache's target list; see ``targeted.choose_policy``.
     """
-    if method not in ("GET", "HEAD") or status < 200 or status in (206, 304):
-        return False
+    if method not in ("GET", "HEAD"):
+        return Storage.METHOD
+    if status < 200 or status in (206, 304):
+        return Storage.STATUS
     policy = choose_policy(headers, targets)
     control = policy.control
     if control.must_understand:
         if status not in UNDERSTOOD_STATUSES:
-            return False
+            return Storage.NOT_UNDERSTOOD
     elif control.no_store:
-        return False
+        return Storage.NO_STORE
     if request is not None and request.no_store:
-        return False
+        return Storage.REQUEST_NO_STORE
     if shared and control.private is True:
-        return False
+        return Storage.PRIVATE
     if shared and authorized and not (control.public or control.must_revalidate or control.s_maxage is not None):
-        return False
-    return bool(
-        control.public
-        or (control.private and not shared)
-        or control.max_age is not None
-        or (shared and control.s_maxage is not None)
-        or ("expires" in headers and not policy.is_targeted)
-        or status in HEURISTIC_STATUSES
-    )
+        return Storage.AUTHORIZATION
+    if control.public:
+        return Storage.PUBLIC
+    if control.private and not shared:
+        return Storage.OWN_CACHE
+    if shared and control.s_maxage is not None:
+        return Storage.S_MAXAGE
+    if control.max_age is not None:
+        return Storage.MAX_AGE
+    if "expires" in headers and not policy.is_targeted:
+        return Storage.EXPIRES
+    return Storage.DEFAULT if status in HEURISTIC_STATUSES else Storage.NOTHING
+
+
+def is_storable(
+    method: str,
+    status: int,
+    headers: Headers,
+    *,
+    shared: bool = True,
+    authorized: bool = False,
+    request: CacheControl | None = None,
+    targets: Iterable[str] = (),
+) -> bool:
+    """Whether a cache may store a response; see ``storage_of``, which says why."""
+    return storage_of(
+        method, status, headers, shared=shared, authorized=authorized, request=request, targets=targets
+    ).allowed
