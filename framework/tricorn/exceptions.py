@@ -6,18 +6,8 @@ Rules of this module: it imports nothing of the framework, so that every other m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 
-#: RFC 9110's names, which ``http.HTTPStatus`` has from Python 3.13 on.
-_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
-
-
-def status_phrase(status: int) -> str:
-    """The reason phrase of a status code, or ``""`` for one that is not registered."""
-    try:
-        return _PHRASES.get(status) or HTTPStatus(status).phrase
-    except ValueError:
-        return ""
+from tricorn_transports.http.status import status_phrase
 
 
 class HTTPException(Exception):

@@ -6,10 +6,11 @@ import logging
 
 import pytest
 
-from tricorn.exceptions import ClientDisconnect, HTTPException, status_phrase
+from tricorn.exceptions import ClientDisconnect, HTTPException
 from tricorn.middleware.errors import ErrorsMiddleware
 from tricorn.response import PlainTextResponse
 from tricorn.testing import Client, WebSocketClosed, WebSocketDenied
+from tricorn_transports.http.status import status_phrase
 
 
 def raising(error, *before):

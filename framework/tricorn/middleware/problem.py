@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tricorn.exceptions import status_phrase
 from tricorn.headers import Headers, HeadersInit
 from tricorn.json_codec import encode_json
 from tricorn.response.base import PlainTextResponse, Response
 from tricorn_transports.http.fields import parse_parameters, split_list
+from tricorn_transports.http.status import status_phrase
 
 PROBLEM_JSON = "application/problem+json"
 

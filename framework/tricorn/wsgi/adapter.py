@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
-from tricorn.exceptions import status_phrase
 from tricorn.types import ASGIApp
 from tricorn.wsgi.exchange import Exchange
 from tricorn.wsgi.loop import EventLoop
 from tricorn_transports.abc import StartResponse, WSGIEnvironment
+from tricorn_transports.http.status import status_phrase
 
 
 class WSGIAdapter:

@@ -16,13 +16,14 @@ from wsgiref.util import is_hop_by_hop
 
 import anyio
 
-from tricorn.exceptions import ClientDisconnect, status_phrase
+from tricorn.exceptions import ClientDisconnect
 from tricorn.types import ASGIApp, Message
 from tricorn.wsgi.loop import EventLoop
 from tricorn.wsgi.scope import scope_of
 from tricorn_transports.abc import StartResponse, WSGIEnvironment
 from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.http.fields import is_safe_value, is_token_bytes
+from tricorn_transports.http.status import status_phrase
 
 logger = logging.getLogger("tricorn.error")
 

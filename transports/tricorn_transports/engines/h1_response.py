@@ -8,10 +8,10 @@ application that kept its own content-length gets there (RFC 9112 section 8).
 from __future__ import annotations
 
 from enum import Enum, auto
-from http import HTTPStatus
 
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import RawHeaders
+from tricorn_transports.http.status import PHRASES
 
 #: The most that one ``drain()`` gives away, and the longest single piece that is queued.
 _BURST = 262_144
@@ -19,7 +19,7 @@ _BURST = 262_144
 _SMALL_CHUNK = 8_192
 #: The fields that framing decides (RFC 9112 sections 6 and 9).
 _FRAMING_FIELDS = frozenset((b"content-length", b"transfer-encoding", b"connection"))
-_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+_STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, phrase.encode()) for status, phrase in PHRASES.items()}
 
 
 class Phase(Enum):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from http import HTTPStatus
 from math import inf
 
 from tricorn_transports.abc import Feature, Message, Waiter
@@ -31,6 +30,7 @@ from tricorn_transports.exchange.head import (
 from tricorn_transports.exchange.host import Host, log
 from tricorn_transports.exchange.scope import http_scope
 from tricorn_transports.exchange.states import ALLOWED, SendState, describe
+from tricorn_transports.http.status import status_phrase
 
 _BODYLESS = (204, 304)
 _OVER = (SendState.DONE, SendState.ABORTED)
@@ -380,7 +380,7 @@ class HttpExchange(StreamExchange):
         if self._state is not SendState.START and self._head is None:
             self._abort(reason)
             return
-        body = f"{status} {HTTPStatus(status).phrase}\n".encode("ascii")
+        body = f"{status} {status_phrase(status)}\n".encode("ascii")
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
