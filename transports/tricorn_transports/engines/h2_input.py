@@ -1,0 +1,316 @@
+"""The receiving side of HTTP/2: what the library read, made into events, and what of it is too much.
+
+Rules of this module:
+- One frame is handled at a time: an error costs no event that came before it, and it is known which stream it belongs
+  to. An error of one stream resets that stream; the library alone would end the connection.
+- Every frame that brings no request forward is paid for out of a budget (``_on_control``, ``_charge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from tricorn_transports.abc import EngineContext
+from tricorn_transports.engines import h2_wire as wire
+from tricorn_transports.engines.guard import Budget
+from tricorn_transports.engines.h2_library import DenialOfServiceError, H2Library, H2ProtocolError, h2_events
+from tricorn_transports.engines.h2_output import H2Output
+from tricorn_transports.engines.head import parse_head
+from tricorn_transports.engines.scheduler import DEFAULT_URGENCY
+from tricorn_transports.engines.stream import Stream
+from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
+from tricorn_transports.events import (
+    AbortReason,
+    BodyReceived,
+    Event,
+    PeerClosing,
+    PeerErred,
+    PriorityChanged,
+    RequestEnded,
+    StreamAborted,
+)
+
+_MAX_INBOUND_FRAME = 16_384
+#: Frames with less than this that belong to no stream, or only to one that is over, are mere work.
+_TINY = 128
+SHUTDOWN_PING = b"goodbye\x00"
+_DEFAULT_PRIORITY = (DEFAULT_URGENCY, False)
+
+
+class H2Input(H2Output):
+    """The half of an HTTP/2 engine that receives, on top of the one that sends.
+
+    Args:
+        context: Limits, deadlines, the scheme, and the time of creation.
+    """
+
+    __slots__ = ("_connection", "_resets", "_shutdown_at", "_shutdown_begun", "_unparsed")
+
+    def __init__(self, context: EngineContext) -> None:
+        limits = context.limits
+        self._connection = H2Library(limits)
+        super().__init__(self._connection, context)
+        self._unparsed = 0
+        self._resets = Budget(limits.max_resets, limits.max_resets / 10, context.now)
+        self._shutdown_begun = False
+        self._shutdown_at: float | None = None
+
+    # ----------------------------------------------------------------------------------------------------- inwards
+
+    def receive_data(self, data: bytes, now: float) -> list[Event]:
+        self._now = now
+        events: list[Event] = []
+        connection = self._connection
+        frames = connection.incoming_buffer
+        self._unparsed += len(data)
+        while not self._closed:
+            frames.current = None
+            try:
+                received = connection.receive_data(data)
+            except H2ProtocolError as error:
+                self._on_error(error, events)
+            else:
+                for event in received:
+                    handler = _HANDLERS.get(type(event))
+                    if handler is not None:
+                        handler(self, event, events)
+                if not received:
+                    self._on_nothing(frames.current, events)
+            if frames.goaways:
+                self._on_goaway(events)
+            if frames.current is None:
+                break
+            if not self._settled and not self._closed:
+                early = RemoteProtocolError("the first frame is not SETTINGS")
+                self._end(wire.PROTOCOL_ERROR, AbortReason.PROTOCOL_ERROR, events, early)
+            self._unparsed = 0
+            if frames.left <= 0:
+                break
+            data = b""
+        if self._unparsed > 2 * _MAX_INBOUND_FRAME + self._limits.max_head_bytes and not self._closed:
+            # A header block in many frames, or one frame that is far too long: h2 holds either until it is whole.
+            endless = LimitExceeded("a header block or a frame has no end", limit="max_head_bytes")
+            self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, endless)
+        return events
+
+    def receive_eof(self, now: float) -> list[Event]:
+        """What can still be answered is: complete requests, as far as the windows go that the peer has given."""
+        self._now = now
+        self._eof = True
+        events: list[Event] = []
+        streams = self._streams.values()
+        for stream in [s for s in streams if not s.ended or s.stream_id in self._stalled]:
+            self._kill(stream.stream_id, AbortReason.DISCONNECTED, events)
+        self._close_if_done()
+        return events
+
+    def _on_request(self, event: h2_events.RequestReceived, events: list[Event]) -> None:
+        stream_id, limits = event.stream_id, self._limits
+        ended = event.stream_ended is not None
+        if stream_id > self._last_stream_id or self._is_full():
+            self._connection.reset_stream(stream_id, wire.REFUSED_STREAM)
+            self._charge(events)
+            return
+        try:
+            request = parse_head(stream_id, event.headers, limits=limits, scheme=self._scheme, http_version="2")
+        except RemoteProtocolError as error:
+            # No exchange will see it: it gets its status here, and its body is not wanted.
+            fields = [self.status_field(error.status_hint), (b"content-length", b"0")]
+            self._connection.send_headers(stream_id, fields, True)
+            if not ended:
+                self._connection.reset_stream(stream_id, wire.NO_ERROR)
+            events.append(PeerErred(error))
+            self._charge(events)
+            return
+        if ended:
+            request.expects_continue = False
+        self._idle_since = None
+        self._streams[stream_id] = Stream(
+            stream_id, request.authority, request.content_length, request.method == b"HEAD"
+        )
+        self._scheduler.add(stream_id, *(request.priority or _DEFAULT_PRIORITY))
+        events.append(request)
+
+    def _is_full(self) -> bool:
+        """Whether the peer has all the streams open that it may, or applications lag far behind closed ones."""
+        limit = self._limits.max_concurrent_streams
+        if len(self._streams) < limit:
+            return False
+        closed = sum(1 for stream in self._streams.values() if stream.ended and stream.end_sent)
+        return len(self._streams) - closed - self._pushes >= limit or closed >= 10 * limit
+
+    def _on_data(self, event: h2_events.DataReceived, events: list[Event]) -> None:
+        stream_id, data, credit = event.stream_id, event.data or b"", event.flow_controlled_length or 0
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.received += len(data)
+        if stream is None or stream.released or not data:
+            if credit:
+                self._connection.acknowledge_received_data(credit, stream_id)
+            if not data and event.stream_ended is None:
+                self._on_control(event, events)  # RFC 9113 section 10.5: empty frames cost and bring nothing
+            return
+        stream.unread += credit
+        events.append(BodyReceived(stream_id, data, credit))
+
+    def _on_trailers(self, event: h2_events.TrailersReceived, events: list[Event]) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            return
+        trailers = [(name, value) for name, value in event.headers or ()]
+        if len(trailers) > self._limits.max_fields:
+            self._kill(event.stream_id, AbortReason.LIMIT, events)
+            error = LimitExceeded("too many trailer fields", limit="max_fields", stream_id=event.stream_id)
+            events.append(PeerErred(error))
+            return
+        stream.trailers_received = trailers
+
+    def _on_ended(self, event: h2_events.StreamEnded, events: list[Event]) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            return
+        if stream.content_length is not None and stream.received != stream.content_length:
+            # h2 compares the two when DATA ends the stream, not when HEADERS do.
+            self._break(event.stream_id, "the body is not as long as content-length says", events)
+            return
+        stream.ended = True
+        events.append(RequestEnded(event.stream_id, stream.trailers_received))
+
+    def _on_reset(self, event: h2_events.StreamReset, events: list[Event]) -> None:
+        stream_id = event.stream_id
+        stream = self._streams.get(stream_id)
+        if not event.remote_reset:
+            reason = AbortReason.PROTOCOL_ERROR
+            broken = RemoteProtocolError("a frame that the stream's state forbids", stream_id=stream_id)
+            events.append(PeerErred(broken))
+        else:
+            reason = wire.reason_of(int(event.error_code or 0))
+        if stream is not None:
+            self._drop(stream)
+            if not stream.released:
+                events.append(StreamAborted(stream_id, reason))
+        if not event.remote_reset or (stream is not None and not stream.answered and stream_id % 2):
+            self._charge(events)
+
+    def _on_window(self, event: h2_events.WindowUpdated, events: list[Event]) -> None:
+        self._on_control(event, events)
+        if not event.stream_id:
+            self._wake_all()
+        elif event.stream_id in self._stalled:
+            self._scheduler.ready(event.stream_id)
+
+    def _on_settings(self, event: h2_events.RemoteSettingsChanged, events: list[Event]) -> None:
+        if not self._settled:
+            self._settled = True
+            self._idle_since = self._now
+        self._on_control(event, events)
+        self._wake_all()
+
+    def _on_ping_ack(self, event: h2_events.PingAckReceived, events: list[Event]) -> None:
+        self._on_control(event, events)
+        if self._shutdown_begun and event.ping_data == SHUTDOWN_PING and not self._closed:
+            self._finish_shutdown()
+
+    def _on_unknown(self, event: h2_events.UnknownFrameReceived, events: list[Event]) -> None:
+        self._on_control(event, events)
+        frame: Any = event.frame
+        if frame.type == wire.PRIORITY_UPDATE:
+            update = wire.parse_priority_update(frame.body)
+            if update is not None and update[0] in self._streams:
+                self._scheduler.prioritize(*update)
+                events.append(PriorityChanged(*update))
+
+    def _on_goaway(self, events: list[Event]) -> None:
+        goaways = self._connection.incoming_buffer.goaways
+        last = goaways[-1]
+        for goaway in goaways:
+            self._on_control(goaway, events)
+        goaways.clear()
+        self._peer_is_closing = True
+        events.append(PeerClosing(last.last_stream_id, wire.reason_of(last.error_code)))
+        self._close_if_done()
+
+    # ------------------------------------------------------------------------------------------------------ errors
+
+    def _on_nothing(self, frame: Any, events: list[Event]) -> None:
+        """A frame that h2 has nothing to tell of: a part of a header block, or one for a stream that is over."""
+        if frame is not None and frame.type not in (wire.HEADERS, wire.CONTINUATION) and frame.body_len < _TINY:
+            self._on_control(frame, events)
+
+    def _on_control(self, _: object, events: list[Event]) -> None:
+        """A frame that brings no request forward. Each frame of a response earns the peer some."""
+        if not self._closed and not self._control.spend(self._now):
+            error = LimitExceeded("too many frames that carry nothing", limit="max_control_frames")
+            self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)
+
+    def _charge(self, events: list[Event]) -> None:
+        """A stream that the peer opened for nothing (CVE-2023-44487), or made us reset (CVE-2025-8671)."""
+        if not self._closed and not self._resets.spend(self._now):
+            error = LimitExceeded("too many streams were reset", limit="max_resets")
+            self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)
+
+    def _break(self, stream_id: int, message: str, events: list[Event]) -> None:
+        """A stream error (RFC 9113 section 5.4.2)."""
+        if stream_id in self._streams:
+            self._kill(stream_id, AbortReason.PROTOCOL_ERROR, events)
+        else:
+            self._reset(stream_id, wire.PROTOCOL_ERROR)
+        events.append(PeerErred(RemoteProtocolError(message, stream_id=stream_id)))
+        self._charge(events)
+
+    def _on_error(self, error: H2ProtocolError, events: list[Event]) -> None:
+        """The library has ended its connection and written a GOAWAY; where only a stream erred, both are taken back."""
+        connection = self._connection
+        written = connection.take_back_goaway()
+        if written:
+            self._out.append(written)
+        frame = connection.broken_frame(error)
+        if frame is not None:
+            self._break(frame.stream_id, str(error), events)
+            if frame.type == wire.DATA and not self._closed:
+                connection.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
+            return
+        report = RemoteProtocolError(str(error))
+        if isinstance(error, DenialOfServiceError):
+            report = LimitExceeded("the head is far too large", limit="max_head_bytes", status_hint=431)
+        self._end(connection.code_of(error), AbortReason.PROTOCOL_ERROR, events, report)
+
+    # ------------------------------------------------------------------------------------------------ the last words
+
+    def _finish_shutdown(self) -> None:
+        """The peer has seen the first GOAWAY, or had time enough."""
+        self._shutdown_at = inf
+        if self._last_stream_id == wire.MAX_STREAM_ID:
+            self._last_stream_id = self._connection.highest_inbound_stream_id
+            self._append(wire.goaway(self._last_stream_id, wire.NO_ERROR))
+            self._close_if_done()
+
+    def _end(
+        self, code: int, reason: AbortReason, events: list[Event], error: RemoteProtocolError | None = None
+    ) -> None:
+        """Ends the connection with a GOAWAY; nothing that waits is sent any more."""
+        self._append(wire.goaway(min(self._last_stream_id, self._connection.highest_inbound_stream_id), code))
+        events.extend(
+            StreamAborted(stream.stream_id, reason) for stream in self._streams.values() if not stream.released
+        )
+        if error is not None:
+            events.append(PeerErred(error))
+        self._closed = True
+        self._forget_all()
+
+
+_HANDLERS: dict[type[h2_events.Event], Callable[[H2Input, Any, list[Event]], None]] = {
+    h2_events.RequestReceived: H2Input._on_request,
+    h2_events.DataReceived: H2Input._on_data,
+    h2_events.TrailersReceived: H2Input._on_trailers,
+    h2_events.StreamEnded: H2Input._on_ended,
+    h2_events.StreamReset: H2Input._on_reset,
+    h2_events.WindowUpdated: H2Input._on_window,
+    h2_events.RemoteSettingsChanged: H2Input._on_settings,
+    h2_events.PingReceived: H2Input._on_control,
+    h2_events.PingAckReceived: H2Input._on_ping_ack,
+    h2_events.PriorityUpdated: H2Input._on_control,
+    h2_events.UnknownFrameReceived: H2Input._on_unknown,
+}
