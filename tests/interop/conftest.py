@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 APPS = Path(__file__).parent / "apps"
 
 #: What `.ci/run` installs: with CI set, its absence is a failure.
-INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl")
+INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "h2spec")
 
 
 def find_program(name: str) -> str:
