@@ -16,6 +16,7 @@ from tricorn_transports.events import (
     StreamAborted,
 )
 
+KEEP_1_0 = b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -167,6 +168,15 @@ MESSAGES = [
     b"OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     b"GET / HTTP/1.0\r\n\r\n",
     CHUNKED + b"3\r\nabcd\r\n",
+    CHUNKED + b"3\r\nabc\n\r",
+    CHUNKED + b'1 ; a = "b;\\"c" ;d\r\nx\r\n00\r\n\r\n',
+    CHUNKED + b"1;" + b"x" * 450 + b"\n\r\n",
+    CHUNKED + b"0\r\n" + b"t: " + b"x" * 180 + b"\r\nu: " + b"x" * 250 + b"\r\n\r\n",
+    CHUNKED + b"1;xxxxxxxxxxxxxxxxx\r\nx\r\n" * 40,
+    b"GET /\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\rb\r\n\r\n",
+    b"GET / HTTP/1.1\n" + b"x" * 400,
+    KEEP_1_0 * 2,
     b"GET / HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\nhost: a\n\n",
     b"HEAD /" + b"x" * 300 + b" HTTP/1.1\r\nhost: a\r\n\r\n",

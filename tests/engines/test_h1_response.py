@@ -84,7 +84,8 @@ def test_responses_without_a_body_drop_it(h1, responses, request_head, status, f
     [
         (b"GET / HTTP/1.1\r\nhost: a\r\nconnection: Close\r\n\r\n", [], [b"close"]),
         (b"GET / HTTP/1.1\r\nhost: a\r\nconnection: x\r\nconnection: close\r\n\r\n", [], [b"close"]),
-        (b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n", [(b"connection", b"keep-alive")], [b"close"]),
+        (b"GET / HTTP/1.0\r\n\r\n", [(b"connection", b"keep-alive")], [b"close"]),
+        (b"GET / HTTP/1.0\r\nconnection: close, keep-alive\r\n\r\n", [], [b"close"]),
         (GET, [(b"connection", b"close")], [b"close"]),
         (GET, [(b"connection", b"Upgrade"), (b"connection", b"Close")], [b"Upgrade, close"]),
         (GET, [(b"connection", b"Upgrade")], [b"Upgrade"]),
@@ -99,6 +100,32 @@ def test_connection_close(h1, responses, request_head, fields, expected):
     (response,) = responses(h1.flush(), [b"GET"])
     assert [value for name, value in response.headers if name == b"connection"] == expected
     assert h1.engine.is_closed() is (b"close" in b"".join(expected))
+
+
+KEEP_1_0 = b"GET / HTTP/1.0\r\nconnection: Keep-Alive, x\r\n\r\n"
+
+
+def test_http_1_0_is_kept_alive_by_request_where_the_length_is_known(h1, responses):
+    h1.feed(KEEP_1_0 + b"HEAD" + KEEP_1_0[3:] + b"GET / HTTP/1.0\r\n\r\n" + GET)
+    h1.answer(1)
+    h1.engine.send_headers(3, 200, [], end=True)
+    h1.engine.release(3)
+    assert not h1.engine.is_closed()
+    h1.answer(5)
+    assert h1.engine.is_closed()
+    seen = responses(h1.flush() or h1.wire, [b"GET", b"HEAD", b"GET"])
+    assert [dict(response.headers)[b"connection"] for response in seen] == [b"keep-alive", b"keep-alive", b"close"]
+    assert [response.body for response in seen] == [b"ok", b"", b"ok"]
+
+
+def test_http_1_0_is_not_kept_alive_where_the_length_is_not_known(h1, responses):
+    h1.feed(KEEP_1_0 + KEEP_1_0)
+    h1.engine.send_headers(1, 200, [])
+    h1.engine.send_data(1, b"a stream", end=True)
+    h1.engine.release(1)
+    assert h1.engine.is_closed()
+    (response,) = responses(h1.flush(), [b"GET"], close=True)
+    assert (response.headers, response.body) == ([(b"connection", b"close")], b"a stream")
 
 
 def test_trailers(h1, responses):

@@ -61,6 +61,7 @@ class RequestStarted:
         priority: Urgency 0 to 7 and incremental (RFC 9218), if the client said so with this request.
         early_data: It came in TLS early data and may be a replay (RFC 8470).
         pushed_from: For a pushed request, the stream it was promised on.
+        expects_more: The client expects something else than a 100, which nobody here knows (RFC 9110 section 10.1.1).
     """
 
     stream_id: int
@@ -76,6 +77,7 @@ class RequestStarted:
     priority: tuple[int, bool] | None = None
     early_data: bool = False
     pushed_from: int | None = None
+    expects_more: bool = False
 
 
 @dataclass(slots=True)

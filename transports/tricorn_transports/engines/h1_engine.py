@@ -20,11 +20,10 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 
-from tricorn_transports.abc import EngineContext, Feature
-from tricorn_transports.engines.h1_reader import Parser, RequestReader
+from tricorn_transports.abc import EngineContext, Feature, FileRegion
+from tricorn_transports.engines.h1_reader import HeadParser, RequestReader
 from tricorn_transports.engines.h1_response import Phase, ResponseWriter
 from tricorn_transports.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from tricorn_transports.events import (
@@ -55,6 +54,8 @@ _HEAD, _BODY, _ENDED, _TUNNEL, _SKIP, _CLOSED = State
 
 _FEATURES = Feature.EARLY_HINTS | Feature.TRAILERS | Feature.TUNNEL
 _FEATURES_1_0 = Feature.TUNNEL
+_WITH_FILES = _FEATURES | Feature.FILES
+_WITH_FILES_1_0 = _FEATURES_1_0 | Feature.FILES
 #: How much of an unwanted body is read and dropped for the sake of keeping the connection.
 _MAX_SKIPPED = 65_536
 #: Room in a stream that is gone: nobody shall wait for it.
@@ -68,21 +69,23 @@ class Http1Engine:
     behind its head; a second one tells that the peer closed its side of the tunnel.
 
     Args:
-        new_parser: Makes the parser of one request; see ``RequestReader``.
+        parse_head: The parsing library; see ``h1_reader``.
     """
 
     # fmt: off
     __slots__ = (
         "_awaits_continue", "_closes", "_current", "_deadline", "_eof", "_events", "_features", "_last_id", "_limits",
-        "_now", "_reader", "_rearm", "_request", "_shutdown", "_skippable", "_state", "_timeouts", "_unread", "_writer",
+        "_now", "_reader", "_rearm", "_request", "_sends_files", "_shutdown", "_skippable", "_state", "_timeouts",
+        "_unread", "_writer",
     )
     # fmt: on
 
-    def __init__(self, context: EngineContext, new_parser: Callable[[int], Parser]) -> None:
+    def __init__(self, context: EngineContext, parse_head: HeadParser) -> None:
         self._limits = context.limits
         self._timeouts = context.timeouts
-        self._reader = RequestReader(context.limits, context.scheme, new_parser)
+        self._reader = RequestReader(context.limits, context.scheme, parse_head)
         self._writer = ResponseWriter(context.limits.stream_send_buffer)
+        self._sends_files = context.sends_files
         self._events: list[Event] = []
         self._state = _HEAD
         self._eof = False
@@ -111,6 +114,8 @@ class Http1Engine:
     @property
     def features(self) -> Feature:
         """What the client of the running request understands: an HTTP/1.0 one knows neither 1xx nor trailers."""
+        if self._sends_files:
+            return _WITH_FILES if self._features is _FEATURES else _WITH_FILES_1_0
         return self._features
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
@@ -318,6 +323,15 @@ class Http1Engine:
             self._end_if_truncated(end)
             raise
 
+    def send_file(self, stream_id: int, region: FileRegion) -> None:
+        """Queues a part of the body that the connection takes from a file.
+
+        Raises:
+            LocalProtocolError: No response is under way, or the body does not have its content-length.
+        """
+        if stream_id == self._current:
+            self._writer.send_file(region)
+
     def send_trailers(self, stream_id: int, trailers: RawHeaders) -> None:
         """Ends a chunked response with ``trailers``; any other response just ends.
 
@@ -458,8 +472,8 @@ class Http1Engine:
 
     # ----------------------------------------------------------------------------------------------- output and time
 
-    def data_to_send(self, now: float) -> list[bytes]:
-        """The next output, at most some 256 KiB."""
+    def data_to_send(self, now: float) -> list[bytes | FileRegion]:
+        """The next output, at most some 256 KiB of bytes, or up to a file."""
         self._set_now(now)
         writer = self._writer
         out = writer.drain()

@@ -2,7 +2,7 @@
 
 Rules of this module: pure functions over bytes, one pass over the field lines, no parser of field lines (that is the
 engine's library) and no state. What a peer got wrong is raised as ``RemoteProtocolError`` with the status that answers
-it. The field lines given here are already checked for syntax, their names in any case, their values trimmed.
+it. Syntax and framing of what is given here are already checked (``h1_syntax``), the values trimmed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from typing import NamedTuple
 from tricorn_transports.config import Limits
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
+from tricorn_transports.http.authority import is_authority, split_authority
 from tricorn_transports.http.fields import is_token_bytes
 
-_REG_NAME = rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})"
-_IP_LITERAL = rb"\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+)\]"
-#: ``uri-host [ ":" port ]`` (RFC 9110 section 7.2), without userinfo.
-_HOST = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb"*)(?::[0-9]{0,5})?\Z")
-#: authority-form (RFC 9112 section 3.2.3): CONNECT needs the port.
-_AUTHORITY_FORM = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb"+):[0-9]{1,5}\Z")
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?]+)(.*)\Z", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(rb"http(s?)://([^/?]+)(.*)\Z", re.IGNORECASE)
 
 #: The request fields that the engine acts upon; every other one is only handed on.
 _REQUEST_FIELDS = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
@@ -31,8 +26,8 @@ class RequestHead(NamedTuple):
     """A request's head and what its connection must know beside it.
 
     Attributes:
-        persistent: The client lets the connection live on (RFC 9112 section 9.3). HTTP/1.0 clients never do: their
-            keep-alive was never specified.
+        persistent: The client lets the connection live on (RFC 9112 section 9.3); one of HTTP/1.0 does where it says
+            ``keep-alive``.
         chunked: The body comes in chunked transfer coding; else ``started.content_length`` frames it.
     """
 
@@ -49,7 +44,6 @@ def read_request(
     fields: RawHeaders,
     *,
     scheme: bytes,
-    limits: Limits,
 ) -> RequestHead:
     """Checks and normalises a request's head.
 
@@ -58,18 +52,13 @@ def read_request(
         fields: The field lines, names as they were sent.
 
     Raises:
-        LimitExceeded: The target is too long (414).
-        RemoteProtocolError: The version is not ours (505), or RFC 9112 section 3 or 6 is broken (400).
+        RemoteProtocolError: RFC 9112 section 3 is broken (400), or an ``https`` URI came in clear (421).
     """
-    if version != b"1.1" and version[:1] != b"1":
-        raise RemoteProtocolError(f"HTTP/{version.decode()} is not served here", status_hint=505)
-    if len(target) > limits.max_target_bytes:
-        raise LimitExceeded("the request target is too long", limit="max_target_bytes", status_hint=414)
     is_1_0 = version == b"1.0"
     headers: RawHeaders = []
     host: bytes | None = None
     content_length: int | None = None
-    chunked = expects_continue = False
+    chunked = expects_continue = expects_more = False
     connection = upgrade = b""
     for name, value in fields:
         name = name.lower()
@@ -88,27 +77,27 @@ def read_request(
             elif name == b"upgrade":
                 upgrade = upgrade or value
             elif value.lower() == b"100-continue":
-                expects_continue = not is_1_0
-    if chunked and (content_length is not None or is_1_0):
-        # RFC 9112 section 6.1: how request smuggling begins.
-        raise RemoteProtocolError("Transfer-Encoding in HTTP/1.0 or together with Content-Length")
+                expects_continue = True
+            else:
+                expects_more = True
     if host is None:
         if not is_1_0:
             raise RemoteProtocolError("no Host field")
         host = b""
-    elif _HOST.match(host) is None:
+    elif not is_authority(host):
         raise RemoteProtocolError("the Host field is invalid")
     has_body = chunked or bool(content_length)
     if target[0] != 47 or method == b"CONNECT" or b"#" in target:
-        target, host = _resolve(method, target, host)
+        target, host = _resolve(method, target, host, scheme)
         if method == b"CONNECT" and has_body:
             raise RemoteProtocolError("CONNECT has no content")
     persistent = not is_1_0
     protocol: bytes | None = None
-    if connection and connection != b"keep-alive":
+    if connection == b"keep-alive":
+        persistent = True
+    elif connection:
         options = [option.strip() for option in connection.split(b",")]
-        if b"close" in options:
-            persistent = False
+        persistent = b"close" not in options and (persistent or b"keep-alive" in options)
         if upgrade and b"upgrade" in options and not is_1_0 and not has_body:
             # With a body to come first, nobody could say where the other protocol begins; it is optional to switch.
             protocol = upgrade.split(b",", 1)[0].strip().lower() or None
@@ -121,16 +110,18 @@ def read_request(
         headers,
         "1.0" if is_1_0 else "1.1",
         content_length,
-        expects_continue and has_body,
+        expects_continue and has_body and not is_1_0,
         protocol,
+        expects_more=expects_more and not is_1_0,
     )
     return RequestHead(started, persistent, chunked)
 
 
-def _resolve(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
+def _resolve(method: bytes, target: bytes, host: bytes, scheme: bytes) -> tuple[bytes, bytes]:
     """The target and authority of what is not a plain origin-form request (RFC 9112 section 3.2)."""
     if method == b"CONNECT":
-        if _AUTHORITY_FORM.match(target) is None:
+        authority_form = split_authority(target)
+        if authority_form is None or not all(authority_form):
             raise RemoteProtocolError("CONNECT needs host:port as its target")
         return target, target
     if b"#" in target:
@@ -138,9 +129,12 @@ def _resolve(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
     if target == b"*" and method == b"OPTIONS":
         return target, host
     absolute = _ABSOLUTE_FORM.match(target)
-    if absolute is None or _HOST.match(absolute[1]) is None:
+    if absolute is None or not is_authority(absolute[2]) or absolute[2][:1] == b":":
         raise RemoteProtocolError("the request target is invalid")
-    authority, path = absolute[1], absolute[2]
+    if absolute[1] and scheme != b"https":
+        # RFC 9110 section 7.4: what is asked of a secured origin must come over a connection that is secured.
+        raise RemoteProtocolError("an https target over a connection in clear", status_hint=421)
+    authority, path = absolute[2], absolute[3]
     if not path and method == b"OPTIONS":
         return b"*", authority  # RFC 9112 section 3.2.4
     return (path if path[:1] == b"/" else b"/" + path), authority

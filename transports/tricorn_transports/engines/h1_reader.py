@@ -2,53 +2,29 @@
 
 Rules of this module: what the peer got wrong is raised as ``RemoteProtocolError``. Nothing behind a message is given to
 the parser: it sits in ``held`` until it is asked for. The verdict on a message does not depend on how its bytes were
-divided. The parser is a library's (``Parser``), so another one needs another twenty lines and not another engine.
+divided. What comes before the parser (``h1_syntax``) is stricter than any of them, so that another parser is another
+twenty lines and cannot see another message.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TypeAlias
 
 from tricorn_transports.config import Limits
+from tricorn_transports.engines.h1_chunks import Body, ChunkDecoder
 from tricorn_transports.engines.h1_head import RequestHead, judge_oversized, read_request
+from tricorn_transports.engines.h1_syntax import check_head, check_request_line
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders
 
 #: A line feed without its carriage return: two parsers could see two different messages (RFC 9112 section 2.2).
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-#: Bytes that chunk sizes, extensions and line ends may take per byte of body, beyond a head's worth: one-byte chunks
-#: take five. Without it a peer could make us parse without end and never fill a window.
-_MAX_CHUNK_OVERHEAD = 8
 
-
-class Body(NamedTuple):
-    """A part of a request's body.
-
-    Attributes:
-        ended: The request is complete.
-        error: What is wrong behind ``data``, which itself is right: it counts the same however it was divided.
-    """
-
-    data: bytes
-    ended: bool
-    trailers: RawHeaders | None = None
-    error: RemoteProtocolError | None = None
-
-
-class Parser(Protocol):
-    """What the reader needs of a parsing library, for one request."""
-
-    def parse_head(self, head: bytes) -> tuple[bytes, bytes, bytes, RawHeaders]:
-        """Method, target, version (``b"1.1"``) and field lines of one whole head.
-
-        Raises:
-            RemoteProtocolError: The head breaks the syntax.
-        """
-
-    def decode_chunks(self, data: bytes) -> tuple[Body, bytes]:
-        """Takes bytes of a chunked body; gives its part of the body, and what is behind its end."""
+#: Method, target, version (``b"1.1"``) and field lines of one whole head, which ``h1_syntax`` has passed. It raises
+#: ``RemoteProtocolError`` for what it does not take.
+HeadParser: TypeAlias = Callable[[bytes], tuple[bytes, bytes, bytes, RawHeaders]]
 
 
 class RequestReader:
@@ -56,7 +32,7 @@ class RequestReader:
 
     Args:
         scheme: What the connection below makes of every request: ``b"http"`` or ``b"https"``.
-        new_parser: Makes the parser of one request; it is told the most bytes of an unfinished line it may hold.
+        parse_head: The parsing library.
 
     Attributes:
         held: What has not been taken yet: a part of a head, or everything behind the running request.
@@ -67,20 +43,19 @@ class RequestReader:
 
     # fmt: off
     __slots__ = (
-        "_limits", "_new_parser", "_overhead", "_parser", "_received", "_scanned", "_scheme", "_skipped_line",
+        "_chunks", "_limits", "_line_end", "_parse_head", "_scanned", "_scheme", "_skipped_line",
         "chunked", "held", "is_head", "left",
     )
     # fmt: on
 
-    def __init__(self, limits: Limits, scheme: bytes, new_parser: Callable[[int], Parser]) -> None:
+    def __init__(self, limits: Limits, scheme: bytes, parse_head: HeadParser) -> None:
         self._limits = limits
-        self._new_parser = new_parser
+        self._parse_head = parse_head
         self._scheme = scheme
-        self._parser: Parser | None = None
+        self._chunks: ChunkDecoder | None = None
         self._scanned = 0
+        self._line_end = -1  # of the request line; -1 until it is whole and right
         self._skipped_line = False
-        self._received = 0
-        self._overhead = 0
         self.held = bytearray()
         self.is_head = False
         self.chunked = False
@@ -95,29 +70,37 @@ class RequestReader:
         held = self.held
         if held[0] < 0x21 and not self._skip_empty_line():
             return None
-        end = held.find(b"\r\n\r\n", self._scanned) + 4
         limits = self._limits
+        if self._line_end < 0:
+            self._check_request_line()
+        end = held.find(b"\r\n\r\n", self._scanned) + 4
         if end == 3 or end > limits.max_head_bytes:
             self._check_unfinished(end > 3)
             self._scanned = max(0, len(held) - 3)
             return None
         head = bytes(held[:end])
         del held[:end]
-        self.is_head = head.startswith(b"HEAD ")
-        lines = head.count(b"\r\n")
-        if head.count(b"\n") != lines:
-            raise RemoteProtocolError("a line of the head ends without a carriage return")
-        if lines - 2 > limits.max_fields:
+        check_head(head, self._line_end)
+        if head.count(b"\n") - 2 > limits.max_fields:
             raise LimitExceeded("too many field lines", limit="max_fields", status_hint=431)
-        parser = self._new_parser(limits.max_head_bytes)
-        method, target, version, fields = parser.parse_head(head)
-        request = read_request(stream_id, method, target, version, fields, scheme=self._scheme, limits=limits)
-        self._parser = parser
-        self._scanned = self._received = self._overhead = 0
+        method, target, version, fields = self._parse_head(head)
+        request = read_request(stream_id, method, target, version, fields, scheme=self._scheme)
+        self._scanned = 0
+        self._line_end = -1
         self._skipped_line = False
         self.chunked = request.chunked
+        self._chunks = ChunkDecoder(limits) if request.chunked else None
         self.left = request.started.content_length or 0
         return request
+
+    def _check_request_line(self) -> None:
+        """Judges it as soon as it is there: what is not HTTP/1.1 may never send the end of a head."""
+        held = self.held
+        end = held.find(b"\r\n", max(0, self._scanned - 1), self._limits.max_head_bytes)
+        if end >= 0:
+            self.is_head = held.startswith(b"HEAD ")
+            check_request_line(bytes(held[:end]), self._limits)
+            self._line_end = end
 
     def _skip_empty_line(self) -> bool:
         """RFC 9112 section 2.2: one empty line before a request is forgiven; True if there is more behind it."""
@@ -145,26 +128,12 @@ class RequestReader:
 
     def read_body(self, data: bytes) -> Body:
         """Takes the next bytes of the running request; what is behind its end goes to ``held``."""
-        if self.chunked:
-            return self._read_chunks(data)
+        if self._chunks is not None:
+            body, behind = self._chunks.decode(data)
+            self.held += behind
+            return body
         if len(data) > self.left:
             self.held += data[self.left :]
             data = data[: self.left]
         self.left -= len(data)
         return Body(data, not self.left)
-
-    def _read_chunks(self, data: bytes) -> Body:
-        assert self._parser is not None
-        body, behind = self._parser.decode_chunks(data)
-        self.held += behind
-        self._received += len(body.data)
-        self._overhead += len(data) - len(behind) - len(body.data)
-        if body.error is not None:
-            return body
-        if body.trailers is not None and len(body.trailers) > self._limits.max_fields:
-            error = LimitExceeded("too many trailer fields", limit="max_fields", status_hint=431)
-        elif self._overhead > self._limits.max_head_bytes + _MAX_CHUNK_OVERHEAD * self._received:
-            error = LimitExceeded("more chunk framing than body", limit="max_head_bytes", status_hint=431)
-        else:
-            return body
-        return Body(body.data, False, None, error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from tricorn_transports.abc import FileRegion
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import RawHeaders
 from tricorn_transports.http.status import PHRASES
@@ -47,6 +48,7 @@ class ResponseWriter:
     __slots__ = (
         "_chunked",
         "_drops_body",
+        "_files",
         "_is_full",
         "_left",
         "_out",
@@ -61,7 +63,8 @@ class ResponseWriter:
         self.queued = 0
         self._send_buffer = send_buffer
         self._stream_id = 0
-        self._out: list[bytes] = []
+        self._out: list[bytes | FileRegion] = []
+        self._files = 0  # how many of them are files
         self._is_full = False
         self._left: int | None = None
         self._chunked = False
@@ -129,8 +132,8 @@ class ResponseWriter:
             else:
                 self._chunked = True
                 lines.append(b"transfer-encoding: chunked\r\n")
-        if options or closes:
-            closes = _add_connection(lines, options, closes)
+        if options or closes or http_1_0:
+            closes = _add_connection(lines, options, closes=closes, http_1_0=http_1_0)
         lines.append(b"\r\n")
         self._left = length
         self.queue(b"".join(lines))
@@ -163,6 +166,26 @@ class ResponseWriter:
                 self.queue(data)
         if end:
             self._end(b"")
+
+    def send_file(self, region: FileRegion) -> None:
+        """Queues a part of the body from a file, of one byte or more: a single chunk, where the body has no length.
+
+        Raises:
+            LocalProtocolError: No response is under way, or the body does not have its content-length.
+        """
+        if self.phase is not _BEGUN or self._drops_body:
+            raise self._error("no response with a body is under way")
+        if self._chunked:
+            self.queue(b"%x\r\n" % region.left)
+        elif self._left is not None:
+            if region.left > self._left:
+                raise self._error("the body is longer than its content-length")
+            self._left -= region.left
+        self._out.append(region)
+        self._files += 1
+        self._queued(region.left)
+        if self._chunked:
+            self.queue(b"\r\n")
 
     def send_trailers(self, fields: RawHeaders) -> None:
         """Ends a chunked response with a trailer section; any other just ends.
@@ -229,7 +252,10 @@ class ResponseWriter:
             self._out += [data[start : start + _BURST] for start in range(0, len(data), _BURST)]
         else:
             self._out.append(data)
-        self.queued += len(data)
+        self._queued(len(data))
+
+    def _queued(self, size: int) -> None:
+        self.queued += size
         if self.queued >= self._send_buffer:
             self._is_full = True
 
@@ -237,20 +263,24 @@ class ResponseWriter:
         """Bytes that may still be queued; 0 or less means wait."""
         return self._send_buffer - self.queued
 
-    def drain(self) -> list[bytes]:
-        """Takes the next output out of the queue: all of it, or up to some 256 KiB."""
+    def drain(self) -> list[bytes | FileRegion]:
+        """Takes the next output out of the queue: all of it, or up to some 256 KiB, or to the end of a file."""
         out = self._out
-        if self.queued <= _BURST:
+        if self.queued <= _BURST and not self._files:
             if out:
                 self._out = []
                 self.queued = 0
             return out if out else []
         count = size = 0
         for piece in out:
-            if count and size + len(piece) > _BURST:
+            is_file = type(piece) is FileRegion
+            if count and size + len(piece) > _BURST and not is_file:
                 break
             count += 1
             size += len(piece)
+            if is_file:
+                self._files -= 1
+                break
         self._out = out[count:]
         self.queued -= size
         return out[:count]
@@ -265,7 +295,7 @@ class ResponseWriter:
     def clear(self) -> None:
         """Drops what is queued."""
         self._out = []
-        self.queued = 0
+        self.queued = self._files = 0
 
 
 def status_line(status: int) -> bytes:
@@ -273,14 +303,17 @@ def status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def _add_connection(lines: list[bytes], options: bytes, closes: bool) -> bool:
-    """Writes the ``connection`` field; ``close`` is in it where either side says so."""
+def _add_connection(lines: list[bytes], options: bytes, *, closes: bool, http_1_0: bool) -> bool:
+    """Writes the ``connection`` field; whether the connection lives on is ours to say, or either side's to deny."""
     tokens = [token for part in options.split(b",") if (token := part.strip())]
-    if closes or any(token.lower() == b"close" for token in tokens):
-        closes = True
-        tokens = [token for token in tokens if token.lower() not in (b"close", b"keep-alive")]
+    closes = closes or any(token.lower() == b"close" for token in tokens)
+    tokens = [token for token in tokens if token.lower() not in (b"close", b"keep-alive")]
+    if closes:
         tokens.append(b"close")
-    lines.append(b"connection: %b\r\n" % b", ".join(tokens))
+    elif http_1_0:
+        tokens.append(b"keep-alive")  # without it such a client takes the end of the body for the connection's
+    if tokens:
+        lines.append(b"connection: %b\r\n" % b", ".join(tokens))
     return closes
 
 

@@ -13,6 +13,7 @@ from tricorn_transports.config import Limits
 from tricorn_transports.engines.scheduler import parse_priority
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
+from tricorn_transports.http.authority import is_authority
 from tricorn_transports.http.fields import is_token_bytes
 
 #: What RFC 9113 section 6.5.2 and RFC 9114 section 4.2.2 add to each field line's length.
@@ -51,7 +52,7 @@ def parse_head(
     cookies: list[bytes] = []
     host = b""
     length: bytes | None = None
-    expects_continue = False
+    expects_continue = expects_more = False
     priority: tuple[int, bool] | None = None
     size = count = 0
     for name, value in fields:
@@ -69,7 +70,10 @@ def parse_head(
             elif name == b"content-length":
                 length = value
             elif name == b"expect":
-                expects_continue = value.lower() == b"100-continue"
+                if value.lower() == b"100-continue":
+                    expects_continue = True
+                else:
+                    expects_more = True
             elif name == b"priority":
                 priority = parse_priority(value)
         headers.append((name, value))
@@ -89,6 +93,8 @@ def parse_head(
         target = authority
     elif target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
         raise RemoteProtocolError(f"the path {target[:40]!r} is not in origin-form", stream_id=stream_id)
+    if not is_authority(authority):
+        raise RemoteProtocolError("the authority is invalid", stream_id=stream_id)
     if len(target) > limits.max_target_bytes:
         raise LimitExceeded("the target is too long", limit="max_target_bytes", status_hint=414, stream_id=stream_id)
     if not _is_target(target):
@@ -109,4 +115,5 @@ def parse_head(
         expects_continue,
         protocol,
         priority,
+        expects_more=expects_more,
     )
