@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from math import inf
 
 from tricorn_transports.abc import ASGIApp, EngineContext
 from tricorn_transports.accesslog import AccessLog
@@ -35,7 +36,8 @@ __all__ = ["Server", "StartupFailed", "run"]
 _DRAIN_POLL = 0.05
 # How long an idle connection may take to answer a goodbye, in seconds, before it is closed without.
 _GOODBYE_TIME = 1.0
-# Signals that come sooner after one another than this are one, in seconds.
+# A signal within so many seconds of the last one is its echo: systemd signals a worker and its parent, which tells the
+# worker once more.
 _ECHO_TIME = 0.5
 
 
@@ -106,7 +108,6 @@ class Server:
         self._connections: set[TcpConnection] = set()
         self._udp: list[UdpSocket] = []
         self._stop_asked = 0
-        self._stop_told = 0.0
         self._stopped = runtime.waiter()
         access_log = AccessLog()
         self._worker = Worker(
@@ -119,15 +120,7 @@ class Server:
         )
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """Begins the drain; called again, ends everything at once.
-
-        What comes within half a second of the last call is that call's echo: systemd and container runtimes signal a
-        worker and its parent, which tells the worker once more.
-        """
-        now = self._runtime.now()
-        if self._stop_asked and now < self._stop_told + _ECHO_TIME:
-            return
-        self._stop_told = now
+        """Begins the drain; called again, ends everything at once."""
         self._stop_asked += 1
         self._stopped.wake()
         if self._stop_asked == 2:
@@ -298,7 +291,15 @@ def run(
 
     async def main(runtime: ServerRuntime) -> None:
         server = Server(app, config, runtime, sockets=sockets)
-        runtime.on_signals((signal.SIGTERM, signal.SIGINT), server.stop)
+        last = -inf
+
+        def signalled(number: int) -> None:
+            nonlocal last
+            before, last = last, runtime.now()
+            if last >= before + _ECHO_TIME:
+                server.stop(number)
+
+        runtime.on_signals((signal.SIGTERM, signal.SIGINT), signalled)
         await server.serve(on_ready)
 
     if name == "trio":
