@@ -6,7 +6,7 @@ a monotonic clock. An exchange sees only ``HttpEngine``; a connection sees ``Str
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from types import TracebackType
@@ -56,6 +56,8 @@ class Feature(Flag):
     """``send_trailers()`` works for this client."""
     TUNNEL = auto()
     """``accept_tunnel()`` works."""
+    FILES = auto()
+    """``send_file()`` works: the engine is a ``FileEngine``, and its connection can copy files to the socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,38 @@ class EngineContext:
     Attributes:
         scheme: ``b"https"`` when the bytes come out of TLS, else ``b"http"``.
         now: The time of creation, from which the first deadline counts.
+        sends_files: Whether the connection takes a ``FileRegion`` among its output.
     """
 
     limits: Limits
     timeouts: Timeouts
     scheme: bytes
     now: float
+    sends_files: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class FileRegion:
+    """A part of an open file that goes to the socket without coming into this process (``sendfile(2)``).
+
+    Who hands it over keeps the file open until ``left`` is 0, or withdraws the descriptor.
+
+    Attributes:
+        fd: The file's descriptor; -1 once it must not be used any more: the response cannot be completed.
+        offset: In bytes; it moves on with what is sent.
+        left: Bytes that are still to be sent.
+        stream_id: Whose part of a body it is: that exchange is told when ``left`` has become 0.
+        error: Why the file could not be sent to its end.
+    """
+
+    fd: int
+    offset: int
+    left: int
+    stream_id: int
+    error: OSError | None = None
+
+    def __len__(self) -> int:
+        return self.left
 
 
 class HttpEngine(Protocol):
@@ -183,11 +211,19 @@ class StreamEngine(HttpEngine, Protocol):
     def wants_data(self) -> bool:
         """False while what was received and not read by applications fills the bounds: stop reading the socket."""
 
-    def data_to_send(self, now: float) -> list[bytes]:
-        """The next output, in order, ``b""``-free. At most some 256 KiB a call; ``[]`` when there is none now.
+    def data_to_send(self, now: float) -> Sequence[bytes | FileRegion]:
+        """The next output, in order, ``b""``-free. At most some 256 KiB a call; empty when there is none now.
 
         It is called only while the socket takes bytes, so what waits stays in the engine, where priorities order it.
+        A ``FileRegion``, of any length, comes last, and only where the context says ``sends_files``.
         """
+
+
+class FileEngine(StreamEngine, Protocol):
+    """What an engine with ``Feature.FILES`` can do besides."""
+
+    def send_file(self, stream_id: int, region: FileRegion) -> None:
+        """Queues a part of the body, as ``send_data()`` does, that the connection takes from a file."""
 
 
 @dataclass(frozen=True, slots=True)

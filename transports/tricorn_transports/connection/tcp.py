@@ -7,15 +7,15 @@ TLS, with half-close. Which engine runs is settled by ALPN or by the first bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from tricorn_transports.abc import EngineContext, Feature, StreamEngine, StreamEngineFactory
+from tricorn_transports.abc import EngineContext, Feature, FileRegion, StreamEngine, StreamEngineFactory
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import by_alpn, by_preface
-from tricorn_transports.events import AbortReason
+from tricorn_transports.events import AbortReason, StreamWritable
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.registry import TransportSpec
 from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
@@ -33,6 +33,18 @@ class ByteTransport(Protocol):
     def get_write_buffer_size(self) -> int: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
+
+
+class Copier(Protocol):
+    """Copies one file to a connection's socket."""
+
+    def copy(self, region: FileRegion) -> None:
+        """Sends what the socket takes now; raises an ``OSError`` if it can never be completed."""
+
+    def wait(self, callback: Callable[[], object]) -> None:
+        """Calls back whenever the socket has room, until ``close()``."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +71,23 @@ class TcpConnection(Connection):
 
     __slots__ = (
         "_closing",
+        "_copier",
         "_due",
         "_early",
         "_eof",
         "_listener",
         "_paused",
         "_reading",
+        "_region",
         "_tls",
         "_transport",
         "_unwritten",
     )
 
     _engine: StreamEngine | None
+
+    #: Whether the runtime's connections have a ``make_copier()``.
+    copies_files = False
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener.worker)
@@ -85,6 +102,8 @@ class TcpConnection(Connection):
         self._closing = False
         self._due = inf  # the carrier's own deadline: handshake, stalled write, lingering close
         self._unwritten = 0
+        self._region: FileRegion | None = None  # under way: nothing else is written meanwhile
+        self._copier: Copier | None = None
 
     # -------------------------------------------------------------------------- asyncio.Protocol's names, in order
 
@@ -127,6 +146,7 @@ class TcpConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._end_copy()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -142,7 +162,9 @@ class TcpConnection(Connection):
 
     def resume_writing(self) -> None:
         self._paused = False
-        if not self._closing:
+        if self._region is not None and not self._closing:
+            self._copy_file()
+        if not self._paused and not self._closing:
             self._due = inf
             if self._engine is not None and not self._in_turn:
                 self.turn(())
@@ -215,7 +237,8 @@ class TcpConnection(Connection):
     def _use(self, spec: TransportSpec, now: float) -> StreamEngine:
         self._due = inf
         scheme = b"https" if self._tls is not None else b"http"
-        context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now)
+        sends_files = self.copies_files and self._tls is None
+        context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now, sends_files)
         self._engine = engine = self._listener.factories[spec.name](context)
         self._multiplexes = Feature.MULTIPLEX in engine.features
         self.want_deadline(self._next_deadline())
@@ -239,11 +262,69 @@ class TcpConnection(Connection):
             output = engine.data_to_send(self.worker.runtime.now())
             if not output:
                 return
+            if type(output[-1]) is FileRegion:
+                self._begin_copy(cast("Sequence[bytes]", output[:-1]), output[-1])
+                continue
+            parts = cast("list[bytes]", output)  # a region comes last
             if self._tls is not None:
-                self._tls.send(output)
+                self._tls.send(parts)
                 self._write_ciphertext()
             else:
-                self._transport_write(output)
+                self._transport_write(parts)
+
+    def make_copier(self, transport: ByteTransport) -> Copier:
+        """What copies a file to the socket of ``transport``."""
+        raise AssertionError("a runtime that copies files says this")
+
+    def _begin_copy(self, before: Sequence[bytes], region: FileRegion) -> None:
+        assert self._transport is not None
+        self._region = region
+        try:
+            self._copier = self.make_copier(self._transport)
+        except OSError:
+            self._break_off()
+            return
+        if before:
+            self._transport_write(before)
+        self._copy_file()
+
+    def _copy_file(self) -> None:
+        """Goes on with the file, until the socket takes no more or the file is out."""
+        region, copier, transport = self._region, self._copier, self._transport
+        assert region is not None
+        assert copier is not None
+        assert transport is not None
+        if transport.get_write_buffer_size():  # must not be overtaken
+            self._paused = True
+            return
+        left = region.left
+        try:
+            if region.fd >= 0:
+                copier.copy(region)
+        except OSError as error:
+            region.error = None if isinstance(error, ConnectionError) else error
+            region.fd = -1
+        if region.fd < 0:
+            self._break_off()
+        elif region.left:
+            self._paused = True
+            if region.left < left or self._due == inf:
+                self._set_due(self.worker.runtime.now() + self.worker.timeouts.write_timeout)
+            copier.wait(self.resume_writing)
+        else:
+            self._end_copy()
+            self._dispatch(StreamWritable(region.stream_id))
+
+    def _end_copy(self) -> None:
+        self._region = None
+        if self._copier is not None:
+            self._copier.close()
+            self._copier = None
+
+    def _break_off(self) -> None:
+        """The announced body cannot be completed; the client must see that."""
+        self._closing = True
+        self.fail()
 
     def _write_ciphertext(self) -> None:
         assert self._tls is not None
@@ -251,7 +332,7 @@ class TcpConnection(Connection):
         if output:
             self._transport_write([output])
 
-    def _transport_write(self, output: list[bytes]) -> None:
+    def _transport_write(self, output: Sequence[bytes]) -> None:
         if self._transport is None:
             return
         if len(output) == 1:
@@ -266,6 +347,8 @@ class TcpConnection(Connection):
         if engine.is_closed():
             if not self._paused:
                 self._close()
+            elif self._region is not None and self._region.fd < 0:  # withdrawn
+                self._break_off()
             return
         if engine.wants_data() is not self._reading and not self._eof:
             self._reading = not self._reading
@@ -292,6 +375,12 @@ class TcpConnection(Connection):
         transport = self._transport
         if transport is None:
             return False
+        region = self._region
+        if region is not None:
+            unsent = region.left
+            self.resume_writing()
+            if region.left < unsent:  # slow, but it moves: the loop tells only of a good deal of room
+                return True
         left = transport.get_write_buffer_size()
         if 0 < left < self._unwritten:  # slow, but it moves
             self._unwritten = left

@@ -1,8 +1,12 @@
-"""Reads files for ``pathsend`` and ``zerocopysend`` in threads, a bounded part at a time."""
+"""Files for ``pathsend`` and ``zerocopysend``: what they hold, and how they are read where they cannot be copied.
+
+Rules of this module: whatever may wait for a disk runs in a thread, a bounded part at a time.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +25,17 @@ class Region:
     offset: int
     length: int | None
 
+    def count(self) -> int | None:
+        """Bytes that there are of it now; ``None`` for what is no regular file, or does not know its size (``/proc``).
+
+        ``fstat`` of an open file: no disk is asked.
+        """
+        info = os.fstat(self.fd)
+        if not stat.S_ISREG(info.st_mode) or not info.st_size:
+            return None
+        there = max(info.st_size - self.offset, 0)
+        return there if self.length is None else min(self.length, there)
+
 
 async def read_region(runtime: Runtime, region: Region) -> AsyncIterator[bytes]:
     """Yields the region's bytes, at most ``CHUNK`` at a time; fewer in all if the file is shorter."""
@@ -37,7 +52,7 @@ async def read_region(runtime: Runtime, region: Region) -> AsyncIterator[bytes]:
 
 
 async def open_file(runtime: Runtime, path: str) -> tuple[BinaryIO, bytes, int]:
-    """Opens a file and reads its first part in the same thread call: the file, that part, and the file's size.
+    """Opens a file, and reads a small one in the same thread call: the file, what was read of it, and its size.
 
     Raises:
         OSError: It cannot be opened or read.
@@ -46,7 +61,8 @@ async def open_file(runtime: Runtime, path: str) -> tuple[BinaryIO, bytes, int]:
     def job() -> tuple[BinaryIO, bytes, int]:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
         try:
-            return file, os.pread(file.fileno(), CHUNK, 0), os.fstat(file.fileno()).st_size
+            size = os.fstat(file.fileno()).st_size
+            return file, os.pread(file.fileno(), size, 0) if size <= CHUNK else b"", size
         except OSError:
             file.close()
             raise

@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from math import inf
+from typing import cast
 
-from tricorn_transports.abc import Feature, Message, Waiter
+from tricorn_transports.abc import Feature, FileEngine, FileRegion, Message, Waiter
 from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
 from tricorn_transports.exchange.base import APPLICATION_ERRORS, StreamExchange, wake
@@ -299,11 +300,12 @@ class HttpExchange(StreamExchange):
             if self._head is not None and self._head.length is None:
                 self._head.headers.append((b"content-length", b"%d" % size))
                 self._head.length = self._left = size
-            if self._bodyless or len(first) >= size:
-                await self._send_body(first, last=True)
-                return
-            await self._send_body(first, last=False)
-            await self._send_region(Region(file.fileno(), len(first), size - len(first)), last=True)
+            elif self._left is not None and not self._bodyless:
+                size = min(size, self._left)  # it has grown since it was announced
+            if self._bodyless or first or not size:
+                await self._send_body(first[:size], last=True)
+            else:
+                await self._send_region(Region(file.fileno(), 0, size), last=True)
 
     async def _send_open_file(self, message: Message) -> None:
         file = message["file"]
@@ -314,12 +316,41 @@ class HttpExchange(StreamExchange):
 
     async def _send_region(self, region: Region, *, last: bool) -> None:
         if not self._bodyless:
-            async for data in read_region(self._host.worker.runtime, region):
-                if self._state is SendState.ABORTED:
-                    raise ClientDisconnected("the client has disconnected")
-                await self._send_body(data, last=False)
+            count = region.count() if Feature.FILES in self._engine.features else None
+            if count is None:
+                async for data in read_region(self._host.worker.runtime, region):
+                    if self._state is SendState.ABORTED:
+                        raise ClientDisconnected("the client has disconnected")
+                    await self._send_body(data, last=False)
+            elif count:
+                await self._copy_region(FileRegion(region.fd, region.offset, count, self.stream_id))
         if last:
             await self._send_body(b"", last=True)
+
+    async def _copy_region(self, region: FileRegion) -> None:
+        """Lets the connection copy a part of a file to its socket, and waits until it is out.
+
+        The connection also sees to it that a client which takes nothing is not waited for: ``write_timeout``.
+        """
+        self._count(region.left, False)
+        if self._head is not None:
+            self._engine.send_headers(self.stream_id, self._head.status, self._head.headers)
+            self._head = None
+        cast("FileEngine", self._engine).send_file(self.stream_id, region)
+        try:
+            self._host.flush()
+            while region.left and self._state is not SendState.ABORTED:
+                await self._wait(self._senders)
+        finally:
+            if region.left:  # broken off, or the application was cancelled and will close the file
+                region.fd = -1
+                self._sent -= region.left
+                if self._state is not SendState.ABORTED:
+                    self._abort(AbortReason.INTERNAL_ERROR)
+        if region.error is not None:
+            raise region.error
+        if region.left:
+            raise ClientDisconnected("the client has disconnected")
 
     async def _wait_for_room(self, size: int) -> None:
         self._burst += size

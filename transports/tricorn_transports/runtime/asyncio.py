@@ -7,6 +7,7 @@ From Python 3.12 on a request's task starts eagerly, so an application that neve
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterable
@@ -16,6 +17,7 @@ from typing import Any, cast
 from tricorn_transports.connection.tcp import ByteTransport, Listener, TcpConnection
 from tricorn_transports.connection.udp import UdpSocket
 from tricorn_transports.runtime.base import ServerRuntime, UdpFactory, ends_of
+from tricorn_transports.runtime.sendfile import SocketCopier
 
 _EAGER = sys.version_info >= (3, 12)
 _HIGH_WATER = 65_536
@@ -44,6 +46,8 @@ class _Connection(TcpConnection, asyncio.BufferedProtocol):
 
     __slots__ = ("_buffer",)
 
+    copies_files = hasattr(os, "sendfile")
+
     def __init__(self, listener: Listener, buffer: memoryview) -> None:
         super().__init__(listener)
         self._buffer = buffer
@@ -59,6 +63,9 @@ class _Connection(TcpConnection, asyncio.BufferedProtocol):
         stream.set_write_buffer_limits(high=_HIGH_WATER)
         client, server = ends_of(stream.get_extra_info("socket"))
         self.connected(cast(ByteTransport, stream), client, server)
+
+    def make_copier(self, transport: ByteTransport) -> SocketCopier:
+        return SocketCopier(cast(asyncio.Transport, transport), _HIGH_WATER)
 
 
 class AsyncioRuntime:

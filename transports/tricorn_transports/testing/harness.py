@@ -6,6 +6,7 @@ side takes it), so that a rule only says what must hold.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tricorn_transports.abc import (
     DatagramEngine,
     EngineContext,
     Feature,
+    FileRegion,
     HttpEngine,
     Path,
     StreamEngine,
@@ -208,7 +210,7 @@ class StreamLink(Link):
             self.events += self.engine.receive_data(data, self.now)
 
     def to_peer(self) -> bool:
-        parts = self.engine.data_to_send(self.now)
+        parts = [part if isinstance(part, bytes) else _read(part) for part in self.engine.data_to_send(self.now)]
         assert b"" not in parts, "data_to_send gave an empty part"
         self.largest = max(self.largest, sum(map(len, parts)))
         self.peer.receive(b"".join(parts))
@@ -283,3 +285,9 @@ class DatagramLink(Link):
             self._is_open = False
             self._endpoint.forget(self.engine)
         return bool(datagrams)
+
+
+def _read(region: FileRegion) -> bytes:
+    data = os.pread(region.fd, region.left, region.offset)
+    region.left = 0
+    return data
