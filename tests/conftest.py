@@ -32,7 +32,7 @@ class Certificate:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     folder = tmp_path_factory.mktemp("certificate")
     ca = trustme.CA()
-    leaf = ca.issue_cert("localhost", "127.0.0.1", "::1")
+    leaf = ca.issue_cert("localhost", "127.0.0.1", "::1", "a")  # "a": the Host of requests written by hand
     cert, key, root = folder / "cert.pem", folder / "key.pem", folder / "ca.pem"
     cert.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
     leaf.private_key_pem.write_to_path(key)
