@@ -270,9 +270,9 @@ def test_garbage_never_raises(data, terms):
 # -------------------------------------------------------------------------------------------------- control frames
 
 
-def test_a_flood_of_pings_is_answered_once(frames):
+def test_of_a_flood_of_pings_the_last_are_answered(frames):
     assert frames.receive(b"".join(frame(9, b"%d" % index) for index in range(1000))) == []
-    assert frames.data_to_send() == b"\x8a\x03999"
+    assert frames.data_to_send() == b"".join(b"\x8a\x03%d" % index for index in range(936, 1000))
     assert frames.data_to_send() == b""
 
 
@@ -340,10 +340,10 @@ def test_without_wsproto_the_message_says_what_to_install():
     assert done.stdout.splitlines() == ['websockets: wsproto is not installed: pip install "tricorn[websockets]"'] * 2
 
 
-def test_pings_that_nobody_takes_the_answer_of_cost_one_pong(frames):
+def test_pings_that_nobody_takes_the_answer_of_cost_a_bounded_number_of_pongs(frames):
     for number in range(1000):
         frames.receive(frame(0x9, b"%d" % number))
-    assert frames.data_to_send() == b"\x8a\x03999"
+    assert len(frames.data_to_send()) == 64 * 5
     assert frames.data_to_send() == b""
 
 
@@ -353,3 +353,53 @@ def test_a_pong_goes_before_a_close_frame_and_never_after_one(frames):
     assert frames.data_to_send() == b"\x8a\x01a\x88\x02\x03\xe8"
     frames.receive(frame(0x9, b"b"))
     assert frames.data_to_send() == b""
+
+
+# ------------------------------------------------------------------------------------------------------ close codes
+
+#: RFC 6455 section 7.4 and what IANA has registered since.
+VALID_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
+
+
+def test_each_close_code_is_right_or_wrong():
+    for code in range(65_536):
+        frames = Frames(max_message_bytes=LIMIT)
+        (event,) = frames.receive(frame(8, struct.pack("!H", code) + b"why"))
+        answer = struct.unpack("!H", frames.data_to_send()[2:4])[0]
+        if code in VALID_CODES:
+            assert (event, answer) == (CloseReceived(code, "why"), code)
+        else:
+            assert isinstance(event, FrameError), code
+            assert (event.code, answer) == (1002, 1002)
+            if code != 1005:  # which says: no code
+                with pytest.raises(LocalProtocolError):
+                    frames.close(code)
+
+
+# ------------------------------------------------------------------------------------------------- a step at a time
+
+
+def test_reading_stops_between_messages_and_goes_on():
+    frames = Frames(Deflate(), max_message_bytes=LIMIT)
+    bomb = raw_deflate(bytes(LIMIT))
+    frames.feed(frame(2, bomb, rsv=4) * 100)
+    seen = 0
+    for _ in range(100):
+        step = next(event for event in frames.events() if event is not None)
+        assert step == MessageReceived(bytes(LIMIT))
+        seen += 1
+    assert seen == 100
+    assert list(frames.events()) == []
+
+
+def test_a_step_takes_no_more_than_the_limit():
+    frames = Frames(Deflate(client_takeover=False), max_message_bytes=LIMIT)
+    frames.feed(frame(2, raw_deflate(bytes(LIMIT)), rsv=4) * 1000)
+    tracemalloc.start()
+    try:
+        assert next(iter(frames.events())) == MessageReceived(bytes(LIMIT))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * LIMIT
+    assert frames.held == 0

@@ -28,6 +28,7 @@ from tricorn_transports.events import (
 )
 from tricorn_transports.exchange.host import Exchange, Worker, log
 from tricorn_transports.exchange.http import HttpExchange
+from tricorn_transports.exchange.pool import Pool
 from tricorn_transports.exchange.scope import http_extensions
 from tricorn_transports.exchange.websocket import WebSocketExchange
 
@@ -58,6 +59,8 @@ class Connection:
         "_started",
         "alt_svc",
         "client",
+        "pool",
+        "pushed",
         "server",
         "worker",
     )
@@ -69,6 +72,8 @@ class Connection:
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
         self.alt_svc: bytes | None = None
+        self.pushed: set[int] = set()
+        self.pool = Pool(worker.limits.max_websocket_message_bytes)
         self._alarm: Alarm | None = None
         self._engine = None
         self._exchanges: dict[int, Exchange] = {}

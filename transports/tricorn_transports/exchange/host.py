@@ -14,6 +14,7 @@ from tricorn_transports.abc import ASGIApp, HttpEngine, Runtime, Task
 from tricorn_transports.config import Limits, Timeouts
 from tricorn_transports.errors import RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
+from tricorn_transports.exchange.pool import Pool
 
 #: client, method, target, http_version, status, bytes of body, seconds
 AccessLogger: TypeAlias = Callable[[tuple[str, int] | None, str, str, str, int, int, float], None]
@@ -81,6 +82,10 @@ class Host(Protocol):
     server: tuple[str, int | None] | None
     #: The Alt-Svc value that leads this connection's client to HTTP/3, if it is served where the client can reach it.
     alt_svc: bytes | None
+    #: Hashes of what was pushed on this connection; see ``exchange.push``.
+    pushed: set[int]
+    #: What bounds this connection's WebSockets together.
+    pool: Pool
 
     @property
     def engine(self) -> HttpEngine: ...

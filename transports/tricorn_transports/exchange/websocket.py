@@ -2,7 +2,8 @@
 
 Rules of this module: as in ``http``, and: inbound credit goes back whenever no whole message waits for the
 application, so that a client is held back by an application that does not read, and a message larger than the window
-still arrives (bounded by ``max_websocket_message_bytes``).
+still arrives (bounded by ``max_websocket_message_bytes``). Frames are read only while the messages that wait are few
+(``stream_receive_buffer``) and the connection's ``Pool`` allows it: what is not read is compressed still.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class State(Enum):
     CLOSED = auto()
 
 
+#: Where frames are read.
+_SPEAKING = (State.OPEN, State.CLOSING)
+#: What a message takes beside its own bytes: empty ones cost too.
+_MESSAGE_OVERHEAD = 64
+
 ALLOWED = {
     State.CONNECTING: ("websocket.accept", "websocket.close", "websocket.http.response.start"),
     State.DENYING: ("websocket.http.response.body",),
@@ -63,7 +69,12 @@ class WebSocketExchange(StreamExchange):
         "_head",
         "_heard",
         "_inbox",
+        "_inbox_size",
+        "_is_reading",
         "_pinged",
+        "_quiet_until",
+        "_room",
+        "_stalls_at",
         "_state",
         "_was_connected",
     )
@@ -77,10 +88,15 @@ class WebSocketExchange(StreamExchange):
         self._early: list[bytes] = []
         self._ended_early = False
         self._inbox: deque[str | bytes] = deque()
+        self._inbox_size = 0
+        self._is_reading = False
         self._was_connected = False
         self._disconnect: Message | None = None
         self._heard = False
         self._pinged = False
+        self._quiet_until = inf  # when silence is looked into, or the closing handshake given up
+        self._stalls_at = inf  # when a send() that waits is given up
+        self._room = 0
         self._head: tuple[int, RawHeaders] | None = None
 
     # ----------------------------------------------------------------------------------- what the connection calls
@@ -88,30 +104,62 @@ class WebSocketExchange(StreamExchange):
     def body_received(self, data: bytes, credit: int) -> None:
         self._credit += credit
         self._heard = True
-        if self._frames is not None and self._state in (State.OPEN, State.CLOSING):
-            for event in self._frames.receive(data):
-                if isinstance(event, MessageReceived):
-                    if self._state is State.OPEN:
-                        self._inbox.append(event.data)
-                elif isinstance(event, CloseReceived):
-                    self._peer_closed(event.code, event.reason)
-                elif isinstance(event, FrameError):
-                    self._peer_erred(event)
-            if self._engine.sendable(self.stream_id) > 0:  # else the pong waits: nobody takes anything
-                self._send_frames()
-            wake(self._receivers)
+        if self._frames is not None and self._state in _SPEAKING:
+            self._frames.feed(data)
+            self.read_on()
         elif self._state is State.CONNECTING:
             self._early.append(data)
-            return
-        if not self._inbox:
+        else:
             self._return_credit()
+
+    def read_on(self) -> None:
+        """Reads frames as far as there is room for what they bring."""
+        frames, pool = self._frames, self._host.pool
+        if frames is None or self._is_reading:
+            return
+        self._is_reading = True
+        limit = self._host.worker.limits.stream_receive_buffer
+        events = frames.events()
+        is_drained = False
+        while (
+            self._state is State.CLOSING or (self._state is State.OPEN and self._inbox_size < limit)
+        ) and pool.may_read(self):
+            try:
+                event = next(events)
+            except StopIteration:
+                is_drained = True
+                break
+            if isinstance(event, MessageReceived):
+                if self._state is State.OPEN:
+                    self._inbox.append(event.data)
+                    self._inbox_size += len(event.data) + _MESSAGE_OVERHEAD
+            elif isinstance(event, CloseReceived):
+                self._peer_closed(event.code, event.reason)
+            elif isinstance(event, FrameError):
+                self._peer_erred(event)
+            self._hold()
+        self._is_reading = False
+        if is_drained:
+            self._hold()  # it may have had its turn for nothing
+        if self._engine.sendable(self.stream_id) > 0:  # else the pong waits: nobody takes anything
+            self._send_frames()
+        if is_drained and (not self._inbox or self._state is State.CLOSING):
+            self._return_credit()
+        if is_drained and self._ended_early:
+            self._end(_ABNORMAL, "")
+        wake(self._receivers)
+
+    def _hold(self) -> None:
+        """Tells the pool how much is held here."""
+        if self._frames is not None and self._state in _SPEAKING:
+            self._host.pool.holds(self, self._inbox_size + self._frames.held)
 
     def request_ended(self, trailers: RawHeaders | None) -> None:
         """The client closed its side of the tunnel: without a close frame, that is abnormal (RFC 6455 7.1.5)."""
-        if self._frames is not None:
-            self._end(_ABNORMAL, "")
-        elif not self._request.http_version.startswith("1"):  # an Upgrade's request ends before its tunnel begins
+        if self._frames is not None or not self._request.http_version.startswith("1"):
+            # (An Upgrade's request ends before its tunnel begins.) What was not read yet comes first.
             self._ended_early = True
+            self.read_on()
 
     def aborted(self) -> None:
         self._end(_ABNORMAL, "", gone=True)
@@ -134,22 +182,48 @@ class WebSocketExchange(StreamExchange):
         if now < self.deadline:
             return
         self.deadline = inf
+        if now >= self._stalls_at:
+            self._look_at_stall(now)
+        if now >= self._quiet_until:
+            self._quiet_until = inf
+            self._look_at_silence(now)
+        if self._state is not State.CLOSED:
+            self._wait_until(min(self._quiet_until, self._stalls_at))
+
+    def _look_at_stall(self, now: float) -> None:
+        room = self._engine.sendable(self.stream_id)
+        if room > self._room:  # slow, but it moves
+            self._room = room
+            self._stalls_at = now + self._host.worker.timeouts.write_timeout
+        else:
+            self._breach("the WebSocket's client takes nothing", "write_timeout", 408)
+            self._give_up()
+
+    def _look_at_silence(self, now: float) -> None:
         timeouts = self._host.worker.timeouts
         if self._state is State.CLOSING:
             self._end(_ABNORMAL, "")
         elif self._state is State.OPEN and self._frames is not None:
-            if self._heard:
+            if self._heard or self._credit:  # a client that is held back could not answer
                 self._heard = self._pinged = False
-                self._wait_until(now + timeouts.websocket_ping_interval)
+                self._quiet_until = now + timeouts.websocket_ping_interval
             elif self._pinged:
                 self._breach("the WebSocket's client answers no ping", "websocket_ping_timeout", 408)
-                self._engine.abort(self.stream_id, AbortReason.TIMEOUT)
-                self._end(_ABNORMAL, "", gone=True)
+                self._give_up()
             else:
                 self._pinged = True
                 self._frames.ping()
                 self._send_frames()
-                self._wait_until(now + timeouts.websocket_ping_timeout)
+                self._quiet_until = now + timeouts.websocket_ping_timeout
+
+    def _give_up(self) -> None:
+        self._engine.abort(self.stream_id, AbortReason.TIMEOUT)
+        self._end(_ABNORMAL, "", gone=True)
+
+    def _watch(self, when: float) -> None:
+        """Looks into silence at ``when``."""
+        self._quiet_until = when
+        self._wait_until(min(when, self._stalls_at))
 
     # ------------------------------------------------------------------------------------------------- the ASGI call
 
@@ -186,8 +260,9 @@ class WebSocketExchange(StreamExchange):
         while True:
             if self._inbox:
                 data = self._inbox.popleft()
-                if not self._inbox:
-                    self._return_credit()
+                self._inbox_size -= len(data) + _MESSAGE_OVERHEAD
+                self._hold()
+                self.read_on()
                 return {"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data}
             if self._disconnect is not None:
                 return self._disconnect
@@ -228,12 +303,10 @@ class WebSocketExchange(StreamExchange):
         self._status = 101 if self._request.http_version.startswith("1") else 200
         self._state = State.OPEN
         if timeouts.websocket_ping_interval:
-            self._wait_until(self._host.worker.runtime.now() + timeouts.websocket_ping_interval)
-        if early := b"".join(self._early):
-            self._early.clear()
-            self.body_received(early, 0)
-        if self._ended_early:
-            self._end(_ABNORMAL, "")
+            self._watch(self._host.worker.runtime.now() + timeouts.websocket_ping_interval)
+        self._frames.feed(b"".join(self._early))
+        self._early.clear()
+        self.read_on()
         self._host.flush()
 
     def _refuse(self, status: int, fields: RawHeaders, body: bytes) -> None:
@@ -288,7 +361,8 @@ class WebSocketExchange(StreamExchange):
         self._frames.close(code, reason)
         self._send_frames()
         self._disconnected(code, reason)
-        self._wait_until(self._host.worker.runtime.now() + self._host.worker.timeouts.close_timeout)
+        self._watch(self._host.worker.runtime.now() + self._host.worker.timeouts.close_timeout)
+        self.read_on()  # what waited behind unread messages may be the client's own close
 
     def _peer_closed(self, code: int | None, reason: str) -> None:
         """The client's close frame; ours, if it was not first, is queued by the frame layer."""
@@ -319,7 +393,8 @@ class WebSocketExchange(StreamExchange):
 
     def _finish(self, code: int, reason: str) -> None:
         self._state = State.CLOSED
-        self.deadline = inf
+        self.deadline = self._quiet_until = self._stalls_at = inf
+        self._host.pool.leave(self)
         self._return_credit()
         self._engine.release(self.stream_id)
         self._disconnected(code, reason)
@@ -354,8 +429,15 @@ class WebSocketExchange(StreamExchange):
     # -------------------------------------------------------------------------------------------------------- helpers
 
     async def _wait_for_room(self) -> None:
-        while self._engine.sendable(self.stream_id) <= 0 and self._disconnect is None:
-            await self._wait(self._senders)
+        while (room := self._engine.sendable(self.stream_id)) <= 0 and self._disconnect is None:
+            self._room = room
+            self._stalls_at = self._host.worker.runtime.now() + self._host.worker.timeouts.write_timeout
+            self._wait_until(min(self._quiet_until, self._stalls_at))
+            try:
+                await self._wait(self._senders)
+            finally:
+                if not self._senders:
+                    self._stalls_at = inf
 
     def _describe(self) -> str:
         return f"WebSocket {self._request.target.decode('latin-1')}"

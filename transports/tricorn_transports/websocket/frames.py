@@ -11,6 +11,8 @@ says what to install. After a close frame was received or an error made, nothing
 from __future__ import annotations
 
 import zlib
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -35,7 +37,11 @@ _MIN_COMPRESSED = 64
 #: zlib's memory for the compressor: 16 KiB beside the window instead of 128 KiB.
 _MEMORY_LEVEL = 5
 _MAX_PIECES = 1024
+#: Pongs that may wait to be sent, of 127 bytes each: an honest client has a few pings under way, a flood gets no more.
+_MAX_PONGS = 64
 _NO_STATUS = 1005
+#: Registered since RFC 6455 and unknown to wsproto: a gateway's upstream has failed.
+_BAD_GATEWAY = 1014
 
 
 @dataclass(slots=True)
@@ -82,7 +88,7 @@ class Frames:
         ConfigError: wsproto is not installed.
     """
 
-    __slots__ = ("_blocks", "_close_sent", "_extension", "_out", "_over", "_pieces", "_pong", "_protocol")
+    __slots__ = ("_blocks", "_close_sent", "_extension", "_out", "_over", "_pieces", "_pongs", "_protocol")
 
     def __init__(self, deflate: Deflate | None = None, *, max_message_bytes: int) -> None:
         self.require()
@@ -92,7 +98,7 @@ class Frames:
         self._pieces: list[Any] = []
         self._blocks = 0
         self._out: list[bytes] = []
-        self._pong: bytes | None = None
+        self._pongs: deque[bytes] = deque(maxlen=_MAX_PONGS)
         self._close_sent = False
         self._over = False
 
@@ -106,30 +112,48 @@ class Frames:
         if _missing is not None:
             raise ConfigError('websockets: wsproto is not installed: pip install "tricorn[websockets]"') from _missing
 
-    def receive(self, data: bytes) -> list[FrameEvent]:
-        """Takes bytes of the tunnel. Pongs and the answer to a close go to ``data_to_send``."""
-        events: list[FrameEvent] = []
-        if self._over:
-            return events
-        try:
+    @property
+    def held(self) -> int:
+        """Bytes of the message that is not whole yet, decompressed."""
+        return self._extension.held
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes of the tunnel; ``events`` reads them."""
+        if not self._over:
             self._protocol.receive_bytes(data)
-            for frame in self._protocol.received_frames():
+
+    def events(self) -> Iterator[FrameEvent | None]:
+        """Reads what was fed, one step at a time: the caller may stop after any, and go on later with a new iterator.
+
+        ``None`` is a step that told nothing, as a part of a message. A step takes at most what is left of the message's
+        limit into memory. Pongs and the answer to a close go to ``data_to_send``.
+        """
+        events: list[FrameEvent] = []
+        try:
+            for frame in () if self._over else self._protocol.received_frames():
                 opcode, payload = frame.opcode, frame.payload
                 if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
                     self._collect(payload, opcode is Opcode.TEXT, frame.message_finished, events)
                 elif opcode is Opcode.PING:
                     assert isinstance(payload, bytes)
-                    # Only the last one is answered (RFC 6455 section 5.5.3): a flood costs us one frame, sent or not.
-                    self._pong = None if self._close_sent else payload
+                    if not self._close_sent:
+                        # Of a flood only the last ones are answered, as RFC 6455 section 5.5.3 allows.
+                        self._pongs.append(payload)
                 elif opcode is Opcode.PONG:
                     assert isinstance(payload, bytes)
                     events.append(PongReceived(payload))
                 elif opcode is Opcode.CLOSE:
                     assert isinstance(payload, tuple)
                     self._receive_close(int(payload[0]), payload[1], events)
+                yield events.pop() if events else None
         except ParseFailed as error:
             self._fail(int(error.code), str(error), events)
-        return events
+            yield events.pop()
+
+    def receive(self, data: bytes) -> list[FrameEvent]:
+        """``feed``, and all that ``events`` tells."""
+        self.feed(data)
+        return [event for event in self.events() if event is not None]
 
     def send(self, data: str | bytes) -> None:
         """Queues a message.
@@ -177,9 +201,9 @@ class Frames:
     def data_to_send(self) -> bytes:
         """Everything queued, in order; ``b""`` if nothing is."""
         out, self._out = self._out, []
-        pong, self._pong = self._pong, None
-        if pong is not None:  # before a close frame that may wait here too; nothing may come after one
-            out.insert(0, bytes(self._protocol.pong(pong)))
+        if self._pongs:  # before a close frame that may wait here too; nothing may come after one
+            out[:0] = [bytes(self._protocol.pong(payload)) for payload in self._pongs]
+            self._pongs.clear()
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _collect(
@@ -203,6 +227,8 @@ class Frames:
 
     def _receive_close(self, code: int, reason: str, events: list[FrameEvent]) -> None:
         self._end()
+        if self._extension.is_bad_gateway:
+            code = _BAD_GATEWAY
         if not self._close_sent:
             self._close_sent = True
             answer = self._protocol.close() if code == _NO_STATUS else self._protocol.close(code)
@@ -228,6 +254,7 @@ class _Bounded(Extension):
     Attributes:
         compresses: Whether the next message is sent compressed, if that was agreed at all.
         failure: Why a message was refused, for the close frame.
+        is_bad_gateway: The close frame's code was 1014, which wsproto was shown as 1000.
     """
 
     name = "permessage-deflate"
@@ -243,6 +270,13 @@ class _Bounded(Extension):
         self._deflater: _Compress | None = None
         self.compresses = False
         self.failure = ""
+        self._is_close = False
+        self.is_bad_gateway = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of the message under way."""
+        return self._limit - self._room
 
     def enabled(self) -> bool:
         return True
@@ -258,6 +292,7 @@ class _Bounded(Extension):
         wsproto calls this again while the masking key is not whole, so it changes nothing that the second call reads.
         """
         self._is_control = opcode.iscontrol()
+        self._is_close = opcode is Opcode.CLOSE
         if self._is_control:
             return RsvBits(False, False, False)
         may_compress = self._terms is not None and not self._in_message and opcode is not Opcode.CONTINUATION
@@ -268,8 +303,11 @@ class _Bounded(Extension):
         return RsvBits(may_compress, False, False)
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
-        """A part of the payload, inflated."""
+        """A part of the payload, inflated. A control frame's comes whole."""
         if self._is_control:
+            if self._is_close and data[:2] == _BAD_GATEWAY.to_bytes(2, "big"):
+                self.is_bad_gateway = True
+                return b"\x03\xe8" + data[2:]
             return data
         self._in_message = True
         if not self._compressed:
