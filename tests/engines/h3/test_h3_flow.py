@@ -162,6 +162,24 @@ def test_the_connections_window_counts_all_streams(make_net: Callable[..., Any])
     assert {e.stream_id for e in net.of(RequestEnded)} == set(ids)
 
 
+def test_bodies_that_nobody_reads_leave_the_others_their_window(make_net: Callable[..., Any]) -> None:
+    """Half a window at a time is too much to wait for, where more than half is taken."""
+    net = make_net(stream_receive_buffer=50_000, connection_receive_buffer=80_000)
+    client = net.connect()
+    unread = client.request(method=b"POST", end=False)
+    client.h3.send_data(unread, b"u" * 60_000, end_stream=True)
+    net.wait(1.0)
+    stream_id = client.request(method=b"POST", end=False)
+    client.h3.send_data(stream_id, b"r" * 200_000, end_stream=True)
+    read = 0
+    for _ in range(300):
+        arrived = sum(e.credit for e in net.of(BodyReceived) if e.stream_id == stream_id) - read
+        net.engine.consumed(stream_id, arrived)
+        read += arrived
+        net.wait(0.02)
+    assert len(net.body(stream_id)) == 200_000
+
+
 def test_unread_bodies_of_finished_exchanges_give_their_window_back(make_net: Callable[..., Any]) -> None:
     net = make_net(stream_receive_buffer=20_000, connection_receive_buffer=40_000)
     client = net.connect()

@@ -183,11 +183,14 @@ class Connection(QuicConnection):
             taken: Bytes of all streams that were handed on and read, or thrown away.
 
         Returns:
-            Whether there is a new limit to tell the peer. Limits move in steps of half a window.
+            Whether there is a new limit to tell the peer. Limits move in steps of half a window, the connection's
+            also where that doubles what the peer has left.
         """
         moved = False
         total = self._local_max_data
-        if taken + self._connection_window - total.value >= self._connection_window >> 1:
+        step = taken + self._connection_window - total.value
+        # Nor may a step be waited for that others, who read nothing, leave no room for.
+        if step >= self._connection_window >> 1 or step > 0 and step >= total.value - total.used:
             total.raised(taken + self._connection_window)
             moved = True
         stream = self._streams.get(stream_id)
