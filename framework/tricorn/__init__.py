@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute, NotModified, WebSocketDisconnect
     from tricorn.forms import FormData, UploadFile
     from tricorn.headers import Headers, MutableHeaders
+    from tricorn.hints import Hint, Hinting, PushCookie
     from tricorn.request import Request
     from tricorn.response import (
         EventSourceResponse,
@@ -44,6 +45,8 @@ __all__ = [
     "HTMLResponse",
     "HTTPException",
     "Headers",
+    "Hint",
+    "Hinting",
     "Host",
     "JSONResponse",
     "Middleware",
@@ -52,6 +55,7 @@ __all__ = [
     "NoRoute",
     "NotModified",
     "PlainTextResponse",
+    "PushCookie",
     "QueryParams",
     "RedirectResponse",
     "Request",
@@ -73,6 +77,7 @@ _MODULES = {
     "tricorn.exceptions": "ClientDisconnect HTTPException NoRoute NotModified WebSocketDisconnect",
     "tricorn.forms": "FormData UploadFile",
     "tricorn.headers": "Headers MutableHeaders",
+    "tricorn.hints": "Hint Hinting PushCookie",
     "tricorn.request": "Request",
     "tricorn.response": "EventSourceResponse FileResponse HTMLResponse JSONResponse PlainTextResponse RedirectResponse "
     "Response SeekableResponse ServerSentEvent StreamingResponse",

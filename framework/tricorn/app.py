@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
-from tricorn.hints import SERVER_SEND
+from tricorn.hints.hinter import HINTER, Hinter
+from tricorn.hints.settings import Hinting, HintMode
 from tricorn.lifespan import Lifespan
 from tricorn.middleware.conditional import AutoETag, ConditionalMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware, ExpectedExceptions
@@ -47,6 +48,8 @@ class App(Registrar):
         json_encoder: Makes JSON of what handlers return; ``tricorn.response.encode_json`` if not given.
         auto_etag: What a response gets that is sent in one piece and has no ETag: a ``strong`` one by its content, a
             ``weak`` one, or ``None``.
+        hinting: How clients are told early of what they will need: ``Hinting(...)``, or its mode alone, ``auto``,
+            ``push``, ``early``, ``link`` or ``off``. Of an application in an application the outer one's holds.
         caching: What holds for all routes, as far as they do not say otherwise; see ``Route``.
 
     Attributes:
@@ -69,6 +72,7 @@ class App(Registrar):
         trailing_slash: TrailingSlash = "redirect",
         json_encoder: Encoder | None = None,
         auto_etag: AutoETag = "strong",
+        hinting: Hinting | HintMode = "auto",
         **caching: Unpack[CachingOptions],
     ) -> None:
         if max_body_bytes < 0:
@@ -78,6 +82,7 @@ class App(Registrar):
         self.trailing_slash: TrailingSlash = trailing_slash
         self.json_encoder = json_encoder
         self.auto_etag: AutoETag = auto_etag
+        self.hinting: Hinting = Hinting.of(hinting)
         self.policy: CachePolicy | None = CachePolicy.declare("app", caching)
         self.state: State = State()
         self.router: Router = Router(routes, lifespan=lifespan, trailing_slash=trailing_slash)
@@ -89,7 +94,9 @@ class App(Registrar):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one ASGI connection: a request, a WebSocket, or the lifespan."""
         scope["app"] = self
-        scope.setdefault(SERVER_SEND, send)
+        if scope["type"] == "http" and HINTER not in scope:
+            hinter = scope[HINTER] = Hinter(self.hinting, scope, send)
+            send = hinter.send  # a method: Python calls an object with __call__ far slower
         if self.policy is not None:
             scope[POLICY] = policy_for(self.policy, scope)
         await (self._stack or self._build())(scope, receive, send)

@@ -1,9 +1,9 @@
-"""What is declared of caching for a route, a mount or the application.
+"""What is declared of caching and hints for a route, a mount or the application.
 
-Rules of this module: the innermost declaration of a thing decides; ``Vary`` adds up. Fields are put on a response where
-it comes from, inside of all middleware, so that a compressing one can still weaken the ETag. Declared validators are
-computed before the handler runs: a GET that the client need not repeat, and a change that it must not make, never
-reach it.
+Rules of this module: the innermost declaration of a thing decides; ``Vary`` and hints add up. Fields are put on a
+response where it comes from, inside of all middleware, so that a compressing one can still weaken the ETag. Declared
+validators are computed before the handler runs: a GET that the client need not repeat, and a change that it must not
+make, never reach it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from tricorn.caching.etag import ETag
 from tricorn.concurrency import call
 from tricorn.exceptions import HTTPException, NotModified
 from tricorn.headers import MutableHeaders, RawHeaders, encode_value
+from tricorn.hints.link import Hint
+from tricorn.hints.settings import is_part_of_page
 from tricorn.response.offer import CONDITIONAL
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.fields import is_token
@@ -56,6 +58,8 @@ class CachingOptions(TypedDict, total=False):
         vary: Request fields that the response depends on; added to those declared around it.
         require_preconditions: Whether a request that changes something is refused with 428 unless it names the state
             that it changes (RFC 6585 section 3).
+        hints: What a client that gets the response will need: URLs, or ``tricorn.hints.Hint`` objects. It is told
+            before the handler runs, unless its request is for a part of a page; see ``Request.hint``.
     """
 
     cache: CacheControl | str | None
@@ -63,6 +67,7 @@ class CachingOptions(TypedDict, total=False):
     last_modified: DeclaredMoment | None
     vary: str | Sequence[str]
     require_preconditions: bool | None
+    hints: str | Hint | Sequence[Hint | str]
 
 
 _KNOWN = frozenset(CachingOptions.__annotations__)
@@ -77,6 +82,7 @@ class CachePolicy:
     last_modified: DeclaredMoment | None = None
     vary: tuple[str, ...] = ()
     require_preconditions: bool | None = None
+    hints: tuple[Hint, ...] = ()
 
     @classmethod
     def declare(cls, where: str, options: CachingOptions) -> Self | None:
@@ -100,12 +106,14 @@ class CachePolicy:
         for name in names:
             if not is_token(name):
                 raise ValueError(f"{where}: vary names {name!r}, which is no field name")
+        hints = options.get("hints", ())
         return cls(
             None if cache is None else encode_value("cache-control", str(cache)),
             ETag.coerce(etag) if isinstance(etag, str) else etag,
             moment if moment is None or callable(moment) else Validators.of(None, moment).last_modified,
             names,
             options.get("require_preconditions"),
+            tuple(Hint.of(hint) for hint in ((hints,) if isinstance(hints, (str, Hint)) else hints)),
         )
 
     def apply(self, status: int, raw: RawHeaders, validators: Validators | None) -> None:
@@ -133,6 +141,24 @@ class CachePolicy:
         if callable(moment):
             moment = cast("datetime | float | None", await call(moment, request))
         return Validators.of(None if etag is False else etag, moment)
+
+    async def hint(self, request: Request) -> None:
+        """Tells the client of what is declared that it will need."""
+        if self.hints and request.method in ("GET", "HEAD") and not is_part_of_page(request.scope["headers"]):
+            await request.hint_all(*self.hints)
+
+    async def begin(self, request: Request) -> None:
+        """Hints and judges before a handler runs; a client that may have all of it already is judged first.
+
+        Raises:
+            NotModified, HTTPException: See ``enforce``.
+        """
+        is_conditional = bool(self.hints) and "if-none-match" in request.headers
+        if not is_conditional:
+            await self.hint(request)
+        await self.enforce(request)
+        if is_conditional:
+            await self.hint(request)
 
     async def enforce(self, request: Request) -> None:
         """Judges a request before its handler runs.
@@ -181,6 +207,7 @@ def merged(inner: CachePolicy, outer: CachePolicy) -> CachePolicy:
         inner.last_modified if inner.last_modified is not None else outer.last_modified,
         tuple(dict.fromkeys(outer.vary + inner.vary)),
         inner.require_preconditions if inner.require_preconditions is not None else outer.require_preconditions,
+        tuple(dict.fromkeys(outer.hints + inner.hints)),
     )
 
 
@@ -219,6 +246,7 @@ class Declared:
         validators: Validators | None = None
         if request.method in ("GET", "HEAD"):
             policy.silence(scope)
+            await policy.hint(request)
             validators = await policy.validators(request)
         else:
             await policy.enforce(request)

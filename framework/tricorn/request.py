@@ -7,13 +7,13 @@ Rules of this module: nothing is parsed before it is asked for, and nothing twic
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 from urllib.parse import quote
 
 from tricorn.concurrency import ForeignReceive, disconnect_register
 from tricorn.cookies import parse_cookies
 from tricorn.exceptions import ClientDisconnect, HTTPException
-from tricorn.headers import Headers
+from tricorn.headers import Headers, HeadersInit, encode_headers
 from tricorn.json_codec import InvalidJSON, decode_json
 from tricorn.types import Receive, Scope, Send
 from tricorn.url import PATH_SAFE, URL, InvalidAuthority, QueryParams
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tricorn.caching.conditional import Validators
     from tricorn.caching.etag import ETag
     from tricorn.forms import FormData
+    from tricorn.hints.link import Hint, HintAttributes
 
 #: Bytes that ``body()``, ``json()`` and ``form()`` take where the application sets no other limit.
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -174,7 +175,7 @@ class Request(Connection):
     Args:
         scope: An ASGI ``http`` scope.
         receive: The server's, or a middleware's around it.
-        send: Needed for ``push`` and ``hint`` only.
+        send: Needed for ``push``, ``hint`` and ``hint_all`` only.
     """
 
     _body: bytes | None = None
@@ -182,8 +183,6 @@ class Request(Connection):
     _consumed = False
     _trailers: Headers | None = None
     _gone: bool | None = None
-    #: Link values for the final response's head, from ``hint()``.
-    links: list[str] | None = None
     #: For the final response's head, from ``check_preconditions()``.
     validators: Validators | None = None
 
@@ -355,26 +354,45 @@ class Request(Connection):
     def _mark_gone(self) -> None:
         self._gone = True
 
-    async def push(self, path: str) -> bool:
-        """Asks the server to push ``path`` to the client (HTTP/2). Returns whether the server offers that."""
-        from tricorn.hints import push
+    async def push(self, path: str, headers: HeadersInit = ()) -> bool:
+        """Asks the server to push the answer to a GET of ``path`` (HTTP/2), before or while the response is sent.
 
-        return await push(self.scope, self._require_send(), path)
-
-    async def hint(self, path: str, *, as_: str | None = None, rel: str = "preload") -> None:
-        """Tells the client early that it will need ``path``, in the best way that there is.
-
-        That is a push, else a 103 response, else a ``Link`` field in the final response; never two of them.
+        Returns whether the client is sent it, or has it; never, where the application's ``hinting`` allows no push.
 
         Args:
-            path: A URI reference; only one that begins with ``/`` can be pushed.
-            as_: What it is (``style``, ``script``, ``image``, ``font``), as ``Link`` says it.
-        """
-        from tricorn.hints import hint
+            path: A path on this host, with its query, escaped or not.
+            headers: Fields of the request that is promised. Without them it has this request's ``Accept`` and
+                ``User-Agent`` and their like; credentials and preconditions it has only if they are given here.
 
-        link = await hint(self.scope, self._require_send(), path, as_=as_, rel=rel)
-        if link is not None:
-            self.links = [*(self.links or ()), link]
+        Raises:
+            ValueError: It is not a path, or a field is not allowed.
+        """
+        from tricorn.hints.hinter import Hinter
+
+        return await Hinter.of(self.scope, self._require_send()).push(path, encode_headers(headers))
+
+    async def hint(self, url: str, **attributes: Unpack[HintAttributes]) -> None:
+        """Tells the client early that it will need ``url``, in the best way that there is.
+
+        That is a push, else a 103 response, else a ``Link`` field in the final response; never two of them, and never
+        twice. Once the response has begun nothing is sent any more. See ``tricorn.hints.Hint`` for the arguments.
+
+        Args:
+            url: A URI reference; only what is on this host can be pushed.
+
+        Raises:
+            ValueError: It cannot be said in a ``Link`` field.
+        """
+        from tricorn.hints import Hint
+
+        await self.hint_all(Hint(url, **attributes))
+
+    async def hint_all(self, *hints: Hint | str) -> None:
+        """``hint()`` for several resources, in one 103 on every server."""
+        from tricorn.hints.hinter import Hinter
+        from tricorn.hints.link import Hint
+
+        await Hinter.of(self.scope, self._require_send()).hint([Hint.of(hint) for hint in hints])
 
     @property
     def has_form(self) -> bool:

@@ -274,9 +274,9 @@ async def test_hints_choose_the_best_way_and_only_one(client_of):
     assert [push.path for push in pushed.pushes] == ["/app.css"]
     assert ("accept-language", "de") in pushed.pushes[0].headers.multi_items()
     assert (pushed.early_hints, pushed.headers.get("link")) == ([], None)
-    hinted = await (await client_of(app, http_version="1.1")).get("/")
+    hinted = await (await client_of(app, http_version="3")).get("/", headers={"sec-fetch-mode": "navigate"})
     assert (hinted.pushes, hinted.early_hints, hinted.headers.get("link")) == ([], [[link]], None)
-    linked = await (await client_of(app, http_version="1.0")).get("/")
+    linked = await (await client_of(app, http_version="1.1")).get("/")
     assert (linked.early_hints, linked.headers.getlist("link")) == ([], [link])
     app.get("/wrapped")(lambda request: page(request))  # a plain function that gives the coroutine of another
     wrapped = await (await client_of(app, http_version="1.0")).get("/wrapped")

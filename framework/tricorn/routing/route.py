@@ -153,7 +153,7 @@ class Route(BaseRoute):
         plan = self.plan
         try:
             if policy is not None and request is not None:
-                await policy.enforce(request)
+                await policy.begin(request)
             if plan.kind is Kind.THREAD:
                 result = await call_in_thread(plan.call, request, params)
             else:
@@ -163,7 +163,7 @@ class Route(BaseRoute):
             response = convert(result)
         except NotModified as unmodified:
             response = _unmodified(unmodified)
-        if request is None or (policy is None and request.links is None and request.validators is None):
+        if request is None or (policy is None and request.validators is None):
             return response
         return _complete(response, request, policy)
 
@@ -184,9 +184,6 @@ def _complete(response: Response, request: Request, policy: CachePolicy | None) 
     """
     response = response.copy()
     headers, status = response.headers, response.status
-    if request.links is not None and status != 304:
-        for link in request.links:
-            headers.add("link", link)
     if policy is not None:
         policy.apply(status, headers.raw, request.validators)
     elif request.validators is not None and 200 <= status < 300:
