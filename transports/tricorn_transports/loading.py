@@ -170,11 +170,15 @@ def _application_failed(doing: str, error: BaseException) -> ApplicationFailed:
     _log.debug("%s failed", doing, exc_info=error)
     message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     what = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return ApplicationFailed(f"app: {doing} failed: {what}{_where(error)}")
+    return ApplicationFailed(f"app: {doing} failed: {what}{where_raised(error)}")
 
 
-def _where(error: BaseException) -> str:
-    """`` (file, line N)``: the innermost line that is the application's own rather than a library's."""
+def where_raised(error: BaseException, *, own_only: bool = False) -> str:
+    """`` (file, line N)``: the innermost line that is the application's own rather than a library's.
+
+    Args:
+        own_only: Whether a library's line is not better than none, which is ``""``.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({_short(error.filename)}, line {error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
@@ -182,7 +186,7 @@ def _where(error: BaseException) -> str:
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(os.getcwd())]
     own = [frame for frame in own if "site-packages" not in frame.filename]
     # The frames of importlib come first when nothing of the application's has run.
-    last = (own or frames)[-1:]
+    last = (own if own_only else own or frames)[-1:]
     return f" ({_short(last[0].filename)}, line {last[0].lineno})" if last else ""
 
 

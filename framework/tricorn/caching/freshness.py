@@ -227,7 +227,7 @@ class Storage(Enum):
 
     METHOD = "method"
     STATUS = "status"
-    NOT_UNDERSTOOD = "must-understand"
+    NOT_UNDERSTOOD = "not-understood"
     NO_STORE = "no-store"
     REQUEST_NO_STORE = "request-no-store"
     PRIVATE = "private"
