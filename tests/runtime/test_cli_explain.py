@@ -75,10 +75,36 @@ FLASK = """
         return str(1 // 0)
 """
 
+DJANGO = """
+    import django
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import HttpResponse
+    from django.urls import path
+    from django.views.decorators.cache import cache_control
+
+    settings.configure(
+        DEBUG=True,
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="secret",
+        MIDDLEWARE=["django.middleware.http.ConditionalGetMiddleware"],
+    )
+
+    @cache_control(max_age=60)
+    def home(request):
+        return HttpResponse("hello")
+
+    def fail(request):
+        return HttpResponse(str(1 // 0))
+
+    urlpatterns = [path("", home), path("fail", fail)]
+    app = get_asgi_application()
+"""
+
 
 @pytest.fixture
 def project(directory: Path) -> Path:
-    for name, source in {"site_": SITE, "star": STARLETTE, "web": FLASK}.items():
+    for name, source in {"site_": SITE, "star": STARLETTE, "web": FLASK, "dj": DJANGO}.items():
         (directory / f"{name}.py").write_text(dedent(source))
     return directory
 
@@ -127,6 +153,12 @@ def test_a_flask_application_is_explained(explained: Any, flags: list[str]) -> N
     assert "No warnings\n" in text
 
 
+def test_a_django_application_is_explained(explained: Any) -> None:
+    text = explained("dj:app", "/")
+    assert "Revalidation    got 304 Not Modified: 5 bytes saved" in text
+    assert "No warnings\n" in text
+
+
 def test_json_has_the_same_facts(explained: Any) -> None:
     document = json.loads(explained("site_:app", "/", "--json", "-H", "accept-language: de"))
     assert document["version"] == 1
@@ -163,6 +195,7 @@ MISTAKES = {
     "handler": (["site_:app", "/fail"], 1, "explain: GET /fail failed: ValueError: no luck (site_.py, line 28)"),
     "starlette": (["star:app", "/fail"], 1, "explain: GET /fail failed: ZeroDivisionError: "),
     "flask": (["web:app", "/fail"], 1, "explain: GET /fail failed: ZeroDivisionError: "),
+    "django": (["dj:app", "/fail"], 1, "explain: GET /fail failed: ZeroDivisionError: "),
     "startup": (["unwilling:app", "/"], 1, "explain: the application's lifespan failed: OSError: no database"),
     "no response": (["silent:app", "/"], 1, "explain: GET / failed: ASGIViolation: "),
 }

@@ -117,32 +117,28 @@ def _observe(app: ASGIApp, asked: Asked) -> Observed:
     return anyio.run(observe, app, asked)
 
 
-class _Failures(logging.Handler):
-    """Keeps the exceptions that are logged, and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.errors: list[BaseException] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[1] is not None:
-            self.errors.append(record.exc_info[1])
-
-
 @contextmanager
 def _logged_failures() -> Iterator[list[BaseException]]:
     """Takes what is logged from the terminal; gives the exceptions among it.
 
-    Flask, for one, logs its handlers' exceptions and answers 500, so that nothing is raised. A handler that the
-    application itself has set up goes on printing.
+    Flask and Django log their handlers' exceptions, with handlers of their own, and answer 500, so that nothing is
+    raised. So the records themselves are made too unimportant for any handler.
     """
-    handler = _Failures()
-    root = logging.getLogger()
-    root.addHandler(handler)
+    make = logging.getLogRecordFactory()
+    errors: list[BaseException] = []
+
+    def demoted(*args: object, **kwargs: object) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        if record.levelno >= logging.ERROR and record.exc_info and record.exc_info[1] is not None:
+            errors.append(record.exc_info[1])
+        record.levelno = logging.NOTSET - 1
+        return record
+
+    logging.setLogRecordFactory(demoted)
     try:
-        yield handler.errors
+        yield errors
     finally:
-        root.removeHandler(handler)
+        logging.setLogRecordFactory(make)
 
 
 def _failed(asked: Asked, error: BaseException, logged: list[BaseException]) -> str:
