@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from operator import itemgetter
 from typing import Final
 
 from tricorn.caching.etag import ETag, ETagList, is_tag
 from tricorn.caching.ranges import IfRange
-from tricorn.headers import Headers
+from tricorn.headers import Headers, RawHeaders
 from tricorn_transports.http.dates import format_date, parse_date
 
 #: Methods that neither select nor change a representation: they have no preconditions (section 13.2.1).
@@ -96,6 +97,28 @@ _FIELDS: Final = {
     b"if-range": "if_range",
     b"range": "range",
 }
+_NAMES: Final = frozenset(_FIELDS)
+_NAME_OF: Final = itemgetter(0)
+#: What comes before If-None-Match (section 13.2.2).
+_GUARDS: Final = frozenset({b"if-match", b"if-unmodified-since"})
+
+
+def has_conditions(raw: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request's raw fields have any that ``Preconditions`` reads. Most have none."""
+    return not _NAMES.isdisjoint(map(_NAME_OF, raw))
+
+
+def is_revalidation(raw: RawHeaders, tag: bytes | None) -> bool:
+    """Whether a GET or HEAD with these fields is a 304 for no other reason than that it names this very tag.
+
+    That is what nearly every revalidation is. ``evaluate`` says the same of it, and takes longer.
+    """
+    return (
+        tag is not None
+        and (b"if-none-match", tag) in raw
+        and _GUARDS.isdisjoint(map(_NAME_OF, raw))
+        and is_tag(tag.decode("latin-1"))
+    )
 
 
 @dataclass(slots=True)
@@ -130,20 +153,6 @@ class Preconditions:
             return cls.from_raw(headers.raw)
         return cls.from_raw(
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-        )
-
-    def asks_only_for(self, tag: bytes | None) -> bool:
-        """Whether a GET or HEAD is a 304 for no other reason than that it names this very tag.
-
-        That is what nearly every revalidation is. ``evaluate`` says the same of it, and takes longer.
-        """
-        return (
-            self.if_none_match is not None
-            and tag is not None
-            and self.if_match is None
-            and self.if_unmodified_since is None
-            and self.if_none_match.encode("latin-1") == tag
-            and is_tag(self.if_none_match)
         )
 
     def guards(self, method: str, validators: Validators | None = None) -> bool:

@@ -22,6 +22,9 @@ _NOT_IN_304: Final = frozenset(
     }
 )  # fmt: skip
 
+#: The date says nothing more where there is a tag.
+_NOT_IN_304_WITH_TAG: Final = _NOT_IN_304 | {b"last-modified"}
+
 #: What is said of the representation and of how long it may be kept, none of which holds for an error about it.
 _NOT_IN_ERROR: Final = (_NOT_IN_304 | {b"age", b"cache-control", b"content-location", b"etag", b"expires"}) - {
     b"content-security-policy",
@@ -40,8 +43,8 @@ def not_modified_fields(raw: RawHeaders) -> RawHeaders:
     Content-Location, Date, ETag, Vary, Cache-Control, Expires and what is said to caches by other names stay, and so
     does what is no metadata of the representation (Set-Cookie, CORS). Last-Modified stays where there is no ETag.
     """
-    has_tag = any(name == b"etag" for name, _ in raw)
-    return [pair for pair in raw if pair[0] not in _NOT_IN_304 and not (has_tag and pair[0] == b"last-modified")]
+    left_out = _NOT_IN_304_WITH_TAG if b"etag" in dict(raw) else _NOT_IN_304
+    return [pair for pair in raw if pair[0] not in left_out]
 
 
 def partial_fields(raw: RawHeaders, content_range: ContentRange, length: int) -> RawHeaders:

@@ -15,7 +15,14 @@ from os import urandom
 from time import time
 from typing import Final, Literal, TypeAlias
 
-from tricorn.caching.conditional import Outcome, Preconditions, Validators, evaluate
+from tricorn.caching.conditional import (
+    Outcome,
+    Preconditions,
+    Validators,
+    evaluate,
+    has_conditions,
+    is_revalidation,
+)
 from tricorn.caching.etag import ETag, content_tag
 from tricorn.caching.ranges import ByteRanges, ContentRange, Slice, resolve
 from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified_fields, partial_fields
@@ -35,6 +42,8 @@ MAX_HASHED_BYTES: Final = 1024 * 1024
 _WORTH_RESUMING: Final = 16 * 1024
 
 _PRECONDITION_FAILED = "the resource is not in the state that the request's preconditions name"
+#: Fields that can keep a small body from being tagged.
+_TELLING = frozenset({b"etag", b"content-length", b"cache-control"})
 _BODY_TYPES = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
 
 
@@ -73,7 +82,7 @@ class ConditionalMiddleware:
         try:
             await self._app(scope, receive, judge.send)  # a method: Python calls an object with __call__ far slower
         except NotModified as unmodified:  # of a middleware; routes answer it themselves
-            if not judge.is_waiting():
+            if judge.has_begun():
                 raise
             await send(_start(304, not_modified_fields(unmodified.fields)))
             await send({"type": "http.response.body", "body": b""})
@@ -147,7 +156,8 @@ class Judge:
             if not 200 <= message["status"] < 300:
                 self._state = _PASSING
                 return self._send(message)
-            self._conditions = Preconditions.from_raw(self._scope["headers"])
+            headers = self._scope["headers"]
+            self._conditions = Preconditions.from_raw(headers) if has_conditions(headers) else None
             if OFFER in message:
                 offer = message.pop(OFFER)
                 if offer.open:
@@ -171,9 +181,41 @@ class Judge:
             raise self.ended
         return _nothing()
 
-    def is_waiting(self) -> bool:
-        """Whether nothing of a response has come yet."""
-        return self._state is _WAITING
+    async def respond(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Sends a response whose body is whole, as two calls of ``send`` would: the short way of most responses.
+
+        A response takes it that was handed the very ``send`` of the judge, so that nothing stands in between that
+        could change what it says.
+
+        Args:
+            headers: A list that is not used again by the caller.
+        """
+        start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+        message: Message = {"type": "http.response.body", "body": body}
+        if self._state is not _WAITING:
+            await self.send(start)
+            await self.send(message)
+            return
+        self._state = _PASSING
+        if 200 <= status < 300:
+            size = len(body)
+            if self._is_to_be_tagged(status, headers, size):
+                headers.append((b"etag", self._tag(body)))
+            asked: RawHeaders = self._scope["headers"]
+            is_conditional = has_conditions(asked)
+            if is_conditional and is_revalidation(asked, dict(headers).get(b"etag")):
+                await self._send_not_modified(headers)
+                return
+            if is_conditional or size >= _WORTH_RESUMING or self._scope["method"] == "HEAD":
+                self._conditions = Preconditions.from_raw(asked)
+                await self._judge_whole(_Fields(start), message)
+                return
+        await self._send(start)
+        await self._send(message)
+
+    def has_begun(self) -> bool:
+        """Whether something of the response has come."""
+        return self._state is not _WAITING
 
     def is_cause(self, error: Exception) -> bool:
         """Whether an exception of the application comes from being told that its stream is not wanted."""
@@ -183,21 +225,29 @@ class Judge:
 
     async def _send_tagged(self, start: Message, message: Message, size: int) -> None:
         """What most responses are: a small body in one piece, to a request without conditions."""
-        if start["status"] == 200 and size <= self.max_hashed:
-            headers = start.get("headers", ())
-            for name, value in headers:
-                if name == b"etag" or (name == b"cache-control" and b"no-store" in value.lower()):
-                    break
-                if name == b"content-length" and value != b"%d" % size:
-                    break
-            else:  # a message of our own: an application may send the same one, or its list, again and again
-                start = {**start, "headers": [*headers, (b"etag", self._tag(message.get("body", b"")))]}
+        headers = start.get("headers", ())
+        if self._is_to_be_tagged(start["status"], headers, size):
+            # A message of our own: an application may send the same one, or its list, again and again.
+            start = {**start, "headers": [*headers, (b"etag", self._tag(message.get("body", b"")))]}
         await self._send(start)
         await self._send(message)
 
+    def _is_to_be_tagged(self, status: int, headers: RawHeaders, size: int) -> bool:
+        """Whether a response in one piece gets an ETag by its content."""
+        if size > self.max_hashed or status != 200:
+            return False
+        for name, value in headers:
+            if name in _TELLING and (
+                name == b"etag"
+                or (name == b"content-length" and value != b"%d" % size)
+                or (name == b"cache-control" and b"no-store" in value.lower())
+            ):
+                return False
+        return True
+
     def _tag(self, body: bytes) -> bytes:
-        tag = content_tag(body).encode("ascii")
-        return b'W/"%s"' % tag if self.auto_etag == "weak" else b'"%s"' % tag
+        tag = f'"{content_tag(body)}"'
+        return (f"W/{tag}" if self.auto_etag == "weak" else tag).encode("ascii")
 
     async def _judge_whole(self, fields: _Fields, message: Message) -> None:
         """A body in one piece: it gets an ETag, and can be cut."""
@@ -264,14 +314,12 @@ class Judge:
             ``None``: the response is to be sent as it is. No parts: another one was sent in its place. Parts: the
             start of a 206 was sent, and these are its body.
         """
-        if conditions.asks_only_for(fields.get(b"etag")):
+        if is_revalidation(self._scope["headers"], fields.get(b"etag")):
             outcome = Outcome.NOT_MODIFIED
         else:
             outcome = evaluate(self._scope["method"], conditions, fields.validators(), now=time())
         if outcome is Outcome.NOT_MODIFIED:
-            self._answer()
-            await self._send(_start(304, not_modified_fields(fields.raw)))
-            await self._send({"type": "http.response.body", "body": b""})
+            await self._send_not_modified(fields.raw)
             return ()
         if outcome is Outcome.PRECONDITION_FAILED:
             await self._refuse(412, _PRECONDITION_FAILED, fields.raw)
@@ -293,6 +341,11 @@ class Judge:
         await self._send(_start(206, multipart_fields(fields.raw, multipart.boundary, multipart.length)))
         pairs = zip(multipart.heads, resolved.parts, strict=True)
         return [*(piece for pair in pairs for piece in pair), multipart.tail]
+
+    async def _send_not_modified(self, raw: RawHeaders) -> None:
+        self._answer()
+        await self._send(_start(304, not_modified_fields(raw)))
+        await self._send({"type": "http.response.body", "body": b""})
 
     def _answer(self) -> None:
         self._state = _OVER

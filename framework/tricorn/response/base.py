@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from copy import copy
 from datetime import datetime, timedelta
-from typing import Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from tricorn.concurrency import call
 from tricorn.cookies import SameSite, format_cookie
@@ -22,6 +21,9 @@ from tricorn.types import Message, Receive, Scope, Send
 
 #: Called without arguments after the response; sync ones run in a thread.
 Background: TypeAlias = Callable[[], object]
+
+#: In the scope: the conditional middleware is around this application (its ``Judge``).
+CONDITIONAL: Final = "tricorn.conditional"
 
 logger = logging.getLogger("tricorn.background")
 
@@ -172,9 +174,13 @@ class Response:
                     break
             else:
                 headers.append((b"content-length", b"%d" % len(body)))
-        if scope.get("method") == "HEAD" and not ("tricorn.conditional" in scope and 200 <= self.status < 300):
+        judge: Any = scope.get(CONDITIONAL)
+        if scope.get("method") == "HEAD" and not (judge is not None and 200 <= self.status < 300):
             body = b""  # the conditional middleware wants to see it, for the ETag, and leaves it out itself
         try:
+            if getattr(send, "__self__", None) is judge and judge is not None:  # nothing stands between it and us
+                await judge.respond(self.status, headers, body)
+                return
             await send({"type": "http.response.start", "status": self.status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         except OSError as error:
@@ -182,7 +188,9 @@ class Response:
 
     def copy(self) -> Self:
         """A response with fields of its own, and with the same body."""
-        twin = copy(self)
+        cls = type(self)
+        twin = cls.__new__(cls)
+        twin.__dict__.update(self.__dict__)  # copy.copy() does the same, in four times the time
         twin._raw = self._raw.copy()
         return twin
 

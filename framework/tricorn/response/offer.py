@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 from tricorn.caching.ranges import Slice
+from tricorn.response.base import CONDITIONAL as CONDITIONAL
 from tricorn.response.base import transmit
 from tricorn.types import Message, Scope, Send
 
-#: In the scope: the conditional middleware is around this application.
-CONDITIONAL: Final = "tricorn.conditional"
 #: In a start message.
 OFFER: Final = "tricorn.offer"
 
