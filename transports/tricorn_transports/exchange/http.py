@@ -6,12 +6,14 @@ Rules of this module:
 - ``send()`` returns when there is room for more, so an application can never run ahead of its client.
 - ``receive()`` and ``send()`` suspend only where a wait is real.
 - The head is held until the first body message, so that a small answer is one write.
+- Early hints are held until the end of the turn: several are one 103, and clients look at the first 103 only.
+- A pushed response is nobody's wish yet: an error is taken back instead of sent, and the client asks for itself.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import cast
 
@@ -29,6 +31,7 @@ from tricorn_transports.exchange.head import (
     response_head,
 )
 from tricorn_transports.exchange.host import Host, log
+from tricorn_transports.exchange.push import Outcome, promise
 from tricorn_transports.exchange.scope import http_scope
 from tricorn_transports.exchange.states import ALLOWED, SendState, describe
 from tricorn_transports.http.status import status_phrase
@@ -57,6 +60,7 @@ class HttpExchange(StreamExchange):
         "_ended",
         "_expects_continue",
         "_head",
+        "_hints",
         "_left",
         "_peer_left",
         "_room",
@@ -79,6 +83,7 @@ class HttpExchange(StreamExchange):
         # Outbound.
         self._state = SendState.START
         self._head: ResponseHead | None = None  # taken from the application, not yet given to the engine
+        self._hints: RawHeaders = []  # for a 103 at the end of the turn
         self._bodyless = False
         self._left: int | None = None  # of the announced content-length
         self._trailers_out: RawHeaders | None = None  # announced, and what came of them
@@ -147,6 +152,11 @@ class HttpExchange(StreamExchange):
                 # A local name: the scope leads back here, and a cycle would outlive each request.
                 extensions = self._host.extensions()
                 extensions["tricorn.disconnect"] = {"register": self._on_disconnect}
+                if self._request.pushed_from is not None:  # it neither promises nor hints (RFC 9113 section 8.4)
+                    extensions.pop("http.response.push", None)
+                    extensions.pop("http.response.early_hint", None)
+                elif "http.response.push" in extensions:
+                    extensions["tricorn.push"] = {"promise": self._promise}
                 scope = http_scope(self._host, self._request, extensions)
                 await worker.app(scope, self.receive, self.send)
                 self._application_returned()
@@ -180,15 +190,9 @@ class HttpExchange(StreamExchange):
         elif kind == "http.response.start":
             self._start(message)
         elif kind == "http.response.early_hint":
-            links = clean_fields((b"link", link) for link in message.get("links", ()))
-            if links and Feature.EARLY_HINTS in self._engine.features:
-                self._engine.send_informational(self.stream_id, 103, links)
-                self._host.flush()
+            self._hint(clean_fields((b"link", link) for link in message.get("links", ())))
         elif kind == "http.response.push":
-            path = push_target(message["path"])
-            request = self._engine.push(self.stream_id, path, clean_fields(message.get("headers", ())))
-            if request is not None:
-                self._host.start_pushed(request)
+            self._promise(message["path"], message.get("headers", ()))
         elif kind == "http.response.trailers":
             self._send_trailers(message)
         elif kind == "http.response.pathsend":
@@ -240,10 +244,33 @@ class HttpExchange(StreamExchange):
 
     # ----------------------------------------------------------------------------------------------------- outbound
 
+    def _hint(self, links: RawHeaders) -> None:
+        if links and Feature.EARLY_HINTS in self._engine.features and self._request.pushed_from is None:
+            if not self._hints:
+                self._host.worker.runtime.call_soon(self._send_hints)
+            self._hints += links
+
+    def _send_hints(self) -> None:
+        links, self._hints = self._hints, []
+        if links and self._state is SendState.START:
+            self._engine.send_informational(self.stream_id, 103, links)
+            self._host.flush()
+
+    def _promise(self, path: str, headers: Iterable[Iterable[bytes]] = ()) -> Outcome:
+        """The extension ``tricorn.push``, and what the message ``http.response.push`` does."""
+        target, given = push_target(path), clean_fields(headers)
+        if "http.response.push" not in ALLOWED[self._state]:
+            return "refused"
+        return promise(self._host, self._request, target, given)
+
     def _start(self, message: Message) -> None:
         head = response_head(message["status"], message.get("headers", ()), self._host.alt_svc)
-        self._head = head
+        self._send_hints()
         self._status = head.status
+        if head.status >= 400 and self._request.pushed_from is not None:
+            self._abort(AbortReason.CANCELLED)
+            return
+        self._head = head
         self._left = head.length
         self._bodyless = self._request.method == b"HEAD" or head.status in _BODYLESS
         self._trailers_out = [] if message.get("trailers", False) else None
@@ -408,7 +435,7 @@ class HttpExchange(StreamExchange):
 
     def _answer_or_abort(self, status: int, reason: AbortReason) -> None:
         """Answers for the application if nothing has been sent yet, else cuts the response off."""
-        if self._state is not SendState.START and self._head is None:
+        if (self._state is not SendState.START and self._head is None) or self._request.pushed_from is not None:
             self._abort(reason)
             return
         body = f"{status} {status_phrase(status)}\n".encode("ascii")
