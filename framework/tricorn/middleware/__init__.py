@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tricorn.middleware.compression import CompressionMiddleware
 from tricorn.middleware.conditional import ConditionalMiddleware
 from tricorn.middleware.cors import CORSMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware
@@ -11,6 +12,7 @@ from tricorn.middleware.sessions import Session, SessionMiddleware
 
 __all__ = [
     "CORSMiddleware",
+    "CompressionMiddleware",
     "ConditionalMiddleware",
     "ErrorsMiddleware",
     "HTTPSRedirectMiddleware",
