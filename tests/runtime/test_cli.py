@@ -257,3 +257,14 @@ def test_an_application_runs_itself_and_logs(launch: Any, directory: Path) -> No
 def test_nothing_of_the_framework_is_imported_to_serve(directory: Path) -> None:
     code = "import sys, tricorn_transports.cli, tricorn_transports.server; sys.exit('tricorn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=directory, env=os.environ, check=False).returncode == 0
+
+
+def test_a_reader_who_has_read_enough_is_no_error(directory: Path) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-m", "tricorn_transports", "transports"],
+        cwd=directory, stdout=writes, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")
