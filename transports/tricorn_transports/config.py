@@ -29,6 +29,9 @@ class Limits:
     max_body_bytes: int = setting(1 << 30, "bytes of a request's body: 413")
     max_concurrent_streams: int = setting(100, "requests at once on one HTTP/2 or HTTP/3 connection")
     max_connections: int = setting(10_000, "connections at once in one worker: 503 or a refusal")
+    min_body_rate: int = setting(
+        240, "bytes of a body per second of waiting for it, once body_grace is over: 408; 0 is no minimum"
+    )
     max_pipelined_bytes: int = setting(65_536, "bytes of HTTP/1 requests held behind the one that runs")
     stream_receive_buffer: int = setting(262_144, "bytes of a request's body held until the application reads")
     connection_receive_buffer: int = setting(1_048_576, "the same for all requests of one connection")
@@ -47,6 +50,7 @@ class Timeouts:
     header_timeout: float = setting(15.0, "seconds for a request's head, from its first byte: 408")
     keep_alive_timeout: float = setting(75.0, "seconds a connection may idle between requests")
     body_timeout: float = setting(30.0, "seconds an application may wait for the next part of a body: 408")
+    body_grace: float = setting(20.0, "seconds an application waits for one body before min_body_rate counts")
     write_timeout: float = setting(60.0, "seconds a peer may take no byte of a waiting response")
     half_close_grace: float = setting(
         3.0, "seconds that a request still runs undisturbed after its client closed its sending side"
@@ -135,6 +139,10 @@ class Config:
             "name": "engine",
         },
     )
+    verify_authority: bool = setting(
+        True, "answer 421 to requests over TLS for a host that the certificate does not name"
+    )
+    h2c_upgrade: bool = setting(False, "let HTTP/1.1 clients in clear switch to HTTP/2 by Upgrade: h2c")
     # RUF009 takes setting() for a shared default where it does not know the type; it is a field of its own each time.
     interface: Interface = setting("auto", "what the application is; auto: by its signature")  # noqa: RUF009
     runtime: RuntimeName = setting("auto", "the event loop; auto: uvloop if installed, else asyncio")  # noqa: RUF009

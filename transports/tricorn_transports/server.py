@@ -15,6 +15,7 @@ from math import inf
 
 from tricorn_transports.abc import ASGIApp, EngineContext
 from tricorn_transports.accesslog import AccessLog
+from tricorn_transports.certificates import ServedNames
 from tricorn_transports.config import Bind, Config
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import alpn_protocols
@@ -117,6 +118,7 @@ class Server:
             runtime=runtime,
             root_path=config.root_path,
             access_log=access_log.write if config.access_log and access_log.enabled else None,
+            names=ServedNames.load(config.tls_cert) if config.tls_cert and config.verify_authority else None,
         )
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from tricorn_transports.abc import ASGIApp, HttpEngine, Runtime, Task
+from tricorn_transports.certificates import ServedNames
 from tricorn_transports.config import Limits, Timeouts
 from tricorn_transports.errors import RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
@@ -53,6 +54,7 @@ class Worker:
 
     Attributes:
         state: The lifespan state; each scope gets a shallow copy.
+        names: What the certificate speaks for; ``None`` where there is none, or nothing shall be held to it.
         running: Every exchange whose application has not returned: what a drain waits for.
     """
 
@@ -63,6 +65,7 @@ class Worker:
     state: dict[str, Any] = field(default_factory=dict)
     root_path: str = ""
     access_log: AccessLogger | None = None
+    names: ServedNames | None = None
     running: set[Exchange] = field(default_factory=set)
     draining: bool = False
 
