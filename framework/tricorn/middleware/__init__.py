@@ -9,6 +9,7 @@ from tricorn.middleware.errors import ErrorsMiddleware
 from tricorn.middleware.hosts import HTTPSRedirectMiddleware, TrustedHostsMiddleware
 from tricorn.middleware.problem import problem
 from tricorn.middleware.sessions import Session, SessionMiddleware
+from tricorn.middleware.trace import TraceMiddleware
 
 __all__ = [
     "CORSMiddleware",
@@ -18,6 +19,7 @@ __all__ = [
     "HTTPSRedirectMiddleware",
     "Session",
     "SessionMiddleware",
+    "TraceMiddleware",
     "TrustedHostsMiddleware",
     "problem",
 ]
