@@ -9,19 +9,27 @@ make, never reach it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, TypedDict, cast
 
-from tricorn.caching.conditional import SAFE_METHODS, Outcome, Preconditions, Validators, evaluate
+from tricorn.caching.conditional import (
+    SAFE_METHODS,
+    Outcome,
+    Preconditions,
+    Validators,
+    evaluate,
+    has_conditions,
+    is_revalidation,
+)
 from tricorn.caching.etag import ETag
 from tricorn.concurrency import call
-from tricorn.exceptions import HTTPException, NotModified
+from tricorn.exceptions import HTTPException
 from tricorn.headers import MutableHeaders, RawHeaders, encode_value
 from tricorn.hints.link import Hint
 from tricorn.hints.settings import is_part_of_page
-from tricorn.response.offer import CONDITIONAL
+from tricorn.response.base import CONDITIONAL
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.fields import is_token
 
@@ -83,6 +91,13 @@ class CachePolicy:
     vary: tuple[str, ...] = ()
     require_preconditions: bool | None = None
     hints: tuple[Hint, ...] = ()
+    #: The validators, where no function has to be asked for them.
+    fixed: Validators | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if not callable(self.etag) and not callable(self.last_modified):
+            validators = Validators(cast("ETag | None", self.etag or None), cast("float | None", self.last_modified))
+            object.__setattr__(self, "fixed", validators if validators else None)
 
     @classmethod
     def declare(cls, where: str, options: CachingOptions) -> Self | None:
@@ -121,10 +136,10 @@ class CachePolicy:
         if self.vary:
             MutableHeaders(raw).add_vary(*self.vary)
         if 200 <= status < 300 or status == 304:
+            fields = [] if validators is None else validators.fields()
             if self.cache is not None:
-                add_missing(raw, [(b"cache-control", self.cache)])
-            if validators is not None:
-                add_missing(raw, validators.fields())
+                fields.append((b"cache-control", self.cache))
+            add_missing(raw, fields)
 
     def silence(self, scope: Scope) -> None:
         """Keeps the response from being tagged by its content, where no tag is wanted."""
@@ -134,8 +149,8 @@ class CachePolicy:
     async def validators(self, request: Request) -> Validators | None:
         """The declared validators of the request's resource; ``None`` if none are declared."""
         etag, moment = self.etag, self.last_modified
-        if (etag is None or etag is False) and moment is None:
-            return None
+        if not callable(etag) and not callable(moment):
+            return self.fixed
         if callable(etag):
             etag = cast("ETag | str | None", await call(etag, request))
         if callable(moment):
@@ -147,55 +162,78 @@ class CachePolicy:
         if self.hints and request.method in ("GET", "HEAD") and not is_part_of_page(request.scope["headers"]):
             await request.hint_all(*self.hints)
 
-    async def begin(self, request: Request) -> None:
+    async def begin(self, request: Request) -> RawHeaders | None:
         """Hints and judges before a handler runs; a client that may have all of it already is judged first.
 
-        Raises:
-            NotModified, HTTPException: See ``enforce``.
+        Returns, and raises: See ``enforce``.
         """
-        is_conditional = bool(self.hints) and "if-none-match" in request.headers
+        if not self.hints:
+            return await self.enforce(request)
+        is_conditional = "if-none-match" in request.headers
         if not is_conditional:
             await self.hint(request)
-        await self.enforce(request)
-        if is_conditional:
+        unmodified = await self.enforce(request)
+        if is_conditional and unmodified is None:
             await self.hint(request)
+        return unmodified
 
-    async def enforce(self, request: Request) -> None:
+    async def enforce(self, request: Request) -> RawHeaders | None:
         """Judges a request before its handler runs.
 
+        Returns:
+            If the client has the representation already: the fields of a 304.
+
         Raises:
-            NotModified: The client has the representation already.
             HTTPException: 412, the resource is in another state; 428, none was named.
         """
-        changes = request.method not in SAFE_METHODS
-        self.silence(request.scope)
+        scope = request.scope
+        changes = scope["method"] not in SAFE_METHODS
+        self.silence(scope)
         if changes and self.require_preconditions:
-            request.scope[REQUIRED] = True
-            conditions = Preconditions.from_headers(request.headers)
-            if conditions is None or not conditions.guards(request.method):
+            scope[REQUIRED] = True
+            conditions = Preconditions.from_raw(scope["headers"])
+            if conditions is None or not conditions.guards(scope["method"]):
                 raise HTTPException(428, _NAME_THE_STATE)
-        validators = await self.validators(request)
-        if validators is not None and (validators or changes):
-            request.check_preconditions(
-                etag=validators.etag, last_modified=validators.last_modified, exists=bool(validators)
-            )
+        validators = self.fixed or await self.validators(request)
+        if validators is None or not (validators or changes):
+            return None
+        return judge(request, validators, bool(validators))
 
 
-def check(request: Request, validators: Validators, exists: bool) -> None:
-    """Judges a request by the validators of its resource; see ``Request.check_preconditions``."""
-    method = request.method
-    conditions = Preconditions.from_headers(request.headers)
-    outcome = evaluate(method, conditions, validators, exists)
-    if outcome is Outcome.NOT_MODIFIED:
-        raise NotModified(validators.fields())
-    if outcome is Outcome.PRECONDITION_FAILED:
-        raise HTTPException(412, "the resource is not in the state that the request's preconditions name")
-    if (  # a date guards nothing where the resource has none (section 13.1.4)
+def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders | None:
+    """Judges a request by the validators of its resource; see ``Request.check_preconditions``.
+
+    Returns:
+        If the answer is a 304, its field: the first of the validators. It is not raised here, as that takes longer
+        than all the rest.
+
+    Raises:
+        HTTPException: 412, or 428.
+    """
+    scope = request.scope
+    method = scope["method"]
+    reads = method == "GET" or method == "HEAD"
+    conditions: Preconditions | None = None
+    if has_conditions(scope["headers"]):
+        if reads and exists and validators.etag is not None:
+            fields = validators.fields()[:1]
+            if is_revalidation(scope["headers"], fields[0][1]):
+                return fields
+        conditions = Preconditions.from_raw(scope["headers"])
+        outcome = evaluate(method, conditions, validators, exists)
+        if outcome is Outcome.NOT_MODIFIED:
+            return validators.fields()[:1]
+        if outcome is Outcome.PRECONDITION_FAILED:
+            raise HTTPException(412, "the resource is not in the state that the request's preconditions name")
+    if reads:
+        request.validators = validators
+    elif (  # a date guards nothing where the resource has none (section 13.1.4)
         method not in SAFE_METHODS
-        and request.scope.get(REQUIRED)
+        and scope.get(REQUIRED)
         and (conditions is None or not conditions.guards(method, validators))
     ):
         raise HTTPException(428, _NAME_THE_STATE)
+    return None
 
 
 @lru_cache(1024)

@@ -16,7 +16,7 @@ from tricorn.exceptions import ClientDisconnect, HTTPException
 from tricorn.headers import Headers, HeadersInit, encode_headers
 from tricorn.json_codec import InvalidJSON, decode_json
 from tricorn.types import Receive, Scope, Send
-from tricorn.url import PATH_SAFE, URL, InvalidAuthority, QueryParams
+from tricorn.url import PATH_SAFE, URL, InvalidAuthority, QueryParams, URLPath
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -163,10 +163,31 @@ class Connection:
         Raises:
             NoRoute: There is none that takes exactly these parameters.
         """
+        return self._path_for(name, params).absolute(self.url)
+
+    def _path_for(self, name: str, params: Mapping[str, object]) -> URLPath:
         app, root_path = self.scope.get("tricorn.outer") or (self.scope["app"], self.scope.get("root_path", ""))
         path = cast("App", app).url_for(name, **params)
-        url = path.absolute(self.url)
-        return url.replace(path=quote(root_path, safe=PATH_SAFE) + url.path) if root_path else url
+        return URLPath(quote(root_path, safe=PATH_SAFE) + path, path.host) if root_path else path
+
+    def static_url(self, path: str, mount: str | None = None) -> str:
+        """The URL of a static file with its content's hash in it: ``/assets/app.0123456789abcdef.css``.
+
+        It is a path, of which pages, hints and ``Link`` fields can be made that are the same on every host; a whole URL
+        where a ``Host`` route decides on the host. The hash is computed when it is first asked for, and again when the
+        file has changed: see ``StaticFiles``.
+
+        Args:
+            path: Of the file, below the directory.
+            mount: The name of the mount, ``"outer:inner"`` if it is in another; without one the first that has no name
+                and has the file.
+
+        Raises:
+            NoRoute: There is no such file.
+        """
+        url = self._path_for("static" if mount is None else f"{mount}:static", {"path": path})
+        return str(url.absolute(self.url)) if url.host else str(url)
+
 
 
 class Request(Connection):

@@ -113,12 +113,7 @@ def is_revalidation(raw: RawHeaders, tag: bytes | None) -> bool:
 
     That is what nearly every revalidation is. ``evaluate`` says the same of it, and takes longer.
     """
-    return (
-        tag is not None
-        and (b"if-none-match", tag) in raw
-        and _GUARDS.isdisjoint(map(_NAME_OF, raw))
-        and is_tag(tag.decode("latin-1"))
-    )
+    return tag is not None and (b"if-none-match", tag) in raw and _GUARDS.isdisjoint(map(_NAME_OF, raw)) and is_tag(tag)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ MAX_TAGS: Final = 256
 #: etagc: everything visible but the quotation mark, and obs-text.
 _OPAQUE = re.compile(r"[\x21\x23-\x7e\x80-\xff]*\Z")
 _TAG = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*\Z')
+_RAW_TAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\Z')
 _MEMBER = re.compile(r'(W/|w/)?(?:"([^"]*)"|([^\s",]+))[ \t]*(?=,|\Z)')
 _GAP = re.compile(r"[ \t,]*")
 
@@ -91,9 +92,9 @@ class ETag:
         return f'W/"{self.value}"' if self.weak else f'"{self.value}"'
 
 
-def is_tag(text: str) -> bool:
-    """Whether a field value is one entity tag, which ``ETag.parse`` would read."""
-    return _TAG.match(text) is not None
+def is_tag(raw: bytes) -> bool:
+    """Whether a raw field value is one entity tag, which ``ETag.parse`` would read."""
+    return _RAW_TAG.match(raw) is not None
 
 
 def content_tag(content: bytes) -> str:

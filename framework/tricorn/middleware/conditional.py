@@ -29,7 +29,8 @@ from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified
 from tricorn.exceptions import NotModified
 from tricorn.headers import Headers, RawHeaders
 from tricorn.middleware.problem import error_response
-from tricorn.response.offer import CONDITIONAL, OFFER, Offer, Parts
+from tricorn.response.base import CONDITIONAL
+from tricorn.response.offer import OFFER, Offer, Parts
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.dates import parse_date
 

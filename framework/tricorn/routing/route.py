@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from tricorn.caching.rewrite import not_modified_fields
 from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect, NoRoute, NotModified, WebSocketDisconnect
+from tricorn.headers import RawHeaders
 from tricorn.policy import POLICY, CachePolicy, CachingOptions, add_missing, policy_for
 from tricorn.request import Request
 from tricorn.response.base import Response
@@ -151,44 +152,45 @@ class Route(BaseRoute):
         self, request: Request | None, params: Mapping[str, Any], policy: CachePolicy | None
     ) -> Response:
         plan = self.plan
+        result: object = None
         try:
-            if policy is not None and request is not None:
-                await policy.begin(request)
-            if plan.kind is Kind.THREAD:
-                result = await call_in_thread(plan.call, request, params)
+            unmodified = await policy.begin(request) if policy is not None and request is not None else None
+            if unmodified is not None:
+                response = _unmodified(unmodified)
             else:
-                result = plan.call(request, params)
-                if plan.kind is Kind.COROUTINE:
-                    result = await result  # type: ignore[misc]  # so says its kind
-            response = convert(result)
-        except NotModified as unmodified:
-            response = _unmodified(unmodified)
+                if plan.kind is Kind.THREAD:
+                    result = await call_in_thread(plan.call, request, params)
+                else:
+                    result = plan.call(request, params)
+                    if plan.kind is Kind.COROUTINE:
+                        result = await result  # type: ignore[misc]  # so says its kind
+                response = convert(result)
+        except NotModified as error:
+            response = _unmodified(not_modified_fields(error.fields))
         if request is None or (policy is None and request.validators is None):
             return response
-        return _complete(response, request, policy)
+        if isinstance(result, (Response, tuple)):  # a handler may return the same one again and again
+            response = response.copy()
+        _complete(response, request, policy)
+        return response
 
     def __repr__(self) -> str:
         return f"Route({self.path!r}, {self.plan.name}, methods={sorted(self.methods)})"
 
 
-def _unmodified(unmodified: NotModified) -> Response:
+def _unmodified(fields: RawHeaders) -> Response:
     response = Response(b"", 304)
-    add_missing(response.headers.raw, not_modified_fields(unmodified.fields))
+    response.headers.raw.extend(fields)
     return response
 
 
-def _complete(response: Response, request: Request, policy: CachePolicy | None) -> Response:
-    """The response with what the request, and what is declared, add to its fields.
-
-    It is a copy: a handler may return the same response again and again.
-    """
-    response = response.copy()
-    headers, status = response.headers, response.status
+def _complete(response: Response, request: Request, policy: CachePolicy | None) -> None:
+    """Adds what the request, and what is declared, say to a response's fields."""
+    status, raw = response.status, response.headers.raw
     if policy is not None:
-        policy.apply(status, headers.raw, request.validators)
+        policy.apply(status, raw, request.validators)
     elif request.validators is not None and 200 <= status < 300:
-        add_missing(headers.raw, request.validators.fields())
-    return response
+        add_missing(raw, request.validators.fields())
 
 
 class WebSocketRoute(BaseRoute):
