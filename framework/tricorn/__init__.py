@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StreamingResponse,
     )
     from tricorn.routing import Converter, Host, Mount, Route, Router, WebSocketRoute, register_converter
+    from tricorn.static import StaticFiles
     from tricorn.types import Middleware
     from tricorn.url import URL, QueryParams
     from tricorn.websocket import WebSocket
@@ -64,6 +65,7 @@ __all__ = [
     "Router",
     "SeekableResponse",
     "ServerSentEvent",
+    "StaticFiles",
     "StreamingResponse",
     "UploadFile",
     "WebSocket",
@@ -82,6 +84,7 @@ _MODULES = {
     "tricorn.response": "EventSourceResponse FileResponse HTMLResponse JSONResponse PlainTextResponse RedirectResponse "
     "Response SeekableResponse ServerSentEvent StreamingResponse",
     "tricorn.routing": "Converter Host Mount Route Router WebSocketRoute register_converter",
+    "tricorn.static": "StaticFiles",
     "tricorn.types": "Middleware",
     "tricorn.url": "URL QueryParams",
     "tricorn.websocket": "WebSocket",

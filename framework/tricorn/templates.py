@@ -39,7 +39,7 @@ def _is_escaped(name: str | None) -> bool:
 class Templates:
     """The templates of a directory.
 
-    In every template that is rendered for a request there are ``request`` and ``url_for``.
+    In every template that is rendered for a request there are ``request``, ``url_for`` and ``static_url``.
 
     Args:
         directory: Where they are, or several directories, the first one winning.
@@ -70,7 +70,8 @@ class Templates:
 
         Args:
             context: What the template may name. The values are ``Any``, because a template asks for no type.
-            request: Adds ``request``, ``url_for`` and what the context processors say; ``context`` wins over them.
+            request: Adds ``request``, ``url_for``, ``static_url`` and what the context processors say; ``context`` wins
+                over them.
 
         Raises:
             jinja2.TemplateNotFound: There is none of that name.
@@ -78,7 +79,7 @@ class Templates:
         """
         values: dict[str, Any] = {}
         if request is not None:
-            values.update(request=request, url_for=request.url_for)
+            values.update(request=request, url_for=request.url_for, static_url=request.static_url)
             for processor in self._context_processors:
                 values.update(processor(request))
         values.update(context or {})

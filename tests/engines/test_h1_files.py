@@ -1,4 +1,4 @@
-"""HTTP/1.1 responses whose bodies the connection takes from files: where they stand in the output, and their framing."""
+"""HTTP/1.1 responses whose bodies the connection takes from files: their place in the output, and their framing."""
 
 from __future__ import annotations
 

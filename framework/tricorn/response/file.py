@@ -2,8 +2,10 @@
 
 Rules of this module: the file is looked at and read in worker threads only; its length is taken once, so that a
 file that grows meanwhile cannot break the framing, and one that shrinks is an error and not a silent stop. Where the
-server offers ``http.response.pathsend`` it is given the path and sends the file itself, and with
-``http.response.zerocopysend`` a part of the open file. Every file has a strong ETag and Last-Modified.
+server offers ``http.response.zerocopysend`` it is given the open file: the very one whose tag and length were sent.
+Only one that has no more than ``http.response.pathsend`` is given the path, which may mean another file by then. A
+small file is read, whatever is offered: it leaves together with its head. Every file has a strong ETag and
+Last-Modified.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from mimetypes import guess_type
+from dataclasses import dataclass
+from io import FileIO
 from time import time
-from typing import BinaryIO, Literal, cast
+from typing import Final, Literal, Self
 from urllib.parse import quote
 
 from tricorn.caching.etag import ETag
@@ -21,6 +24,7 @@ from tricorn.caching.ranges import Slice
 from tricorn.concurrency import run_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect
 from tricorn.headers import HeadersInit, MutableHeaders
+from tricorn.media_types import media_type_of
 from tricorn.response import offer
 from tricorn.response.base import Background, Response, transmit
 from tricorn.response.filetag import file_etag
@@ -29,7 +33,9 @@ from tricorn_transports.http.dates import format_date
 from tricorn_transports.http.fields import quote as quote_string
 
 #: Bytes read in one go, in a thread.
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES: Final = 256 * 1024
+#: Bytes up to which a file is read while it is looked at, and sent in one message.
+SMALL_BYTES: Final = 64 * 1024
 
 #: RFC 8187 section 3.2.1: attr-char.
 _ATTR_CHARS = "!#$&+-.^_`|~"
@@ -76,72 +82,114 @@ class FileResponse(Response):
         background: Background | Iterable[Background] | None = None,
     ) -> None:
         self.path: str = os.path.abspath(path)
-        if media_type is None:
-            media_type, encoding = guess_type(filename or self.path)
-            if media_type is None or encoding is not None:  # page.html.gz is not a page
-                media_type = "application/octet-stream"
-        super().__init__(b"", status, headers, media_type=media_type, background=background)
+        kind = media_type or media_type_of(filename or self.path)
+        super().__init__(b"", status, headers, media_type=kind, background=background)
         if filename is not None:
             self.headers.setdefault("content-disposition", content_disposition(filename, disposition))
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = MutableHeaders(self._raw.copy())  # of the file as it is now; the response may be sent again
-        file, info, tag = await run_in_thread(_open, self.path, "etag" not in fields and 200 <= self.status < 300)
-        try:
+        opened, tag = await run_in_thread(_open, self.path, "etag" not in fields and 200 <= self.status < 300)
+        with opened.file:
             if tag is not None:
                 fields.add("etag", str(tag))
-            # Never later than the response itself (RFC 9110 section 8.8.2.1).
-            fields.setdefault("last-modified", format_date(min(info.st_mtime, time())))
-            size = info.st_size
-            fields.set("content-length", str(size))
+            fields.setdefault("last-modified", opened.last_modified())
+            fields.set("content-length", str(opened.info.st_size))
             start: Message = {"type": "http.response.start", "status": self.status, "headers": fields.raw}
-            extensions = scope.get("extensions") or ()
-
-            async def run() -> None:
-                parts = await offer.start(scope, send, start, size)
-                if parts is not None:
-                    await offer.send_parts(parts, send, send_slice)
-                elif scope.get("method") == "HEAD" or size == 0:
-                    await transmit(send, {"type": "http.response.body", "body": b""})
-                elif "http.response.pathsend" in extensions:
-                    await transmit(send, {"type": "http.response.pathsend", "path": self.path})
-                else:
-                    await _send_chunks(file, Slice(0, size), send)
-
-            async def send_slice(part: Slice, more: bool) -> None:
-                if "http.response.zerocopysend" in extensions:
-                    message = {"type": "http.response.zerocopysend", "file": file, "offset": part.start}
-                    await transmit(send, {**message, "count": len(part), "more_body": more})
-                else:
-                    await _send_chunks(file, part, send, more)
-
-            if not await until_disconnect(scope, receive, run):
-                raise ClientDisconnect
-        finally:
-            file.close()
+            await send_file(opened, start, scope, receive, send)
 
 
-def _open(path: str, tagged: bool) -> tuple[BinaryIO, os.stat_result, ETag | None]:
-    file = cast("BinaryIO", open(path, "rb", buffering=0))  # noqa: SIM115  the caller closes it when it is sent
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file that is about to be sent.
+
+    Attributes:
+        file: Opened by its absolute path.
+        info: Of what was opened, not of what the name means by now. No more than its size is sent.
+        content: Of a small file, if it was read already.
+    """
+
+    file: FileIO
+    info: os.stat_result
+    content: bytes | None = None
+
+    @classmethod
+    def of(cls, file: FileIO, info: os.stat_result) -> Self:
+        """The file, read if it is a small one. Blocks."""
+        size = info.st_size
+        return cls(file, info, os.pread(file.fileno(), size, 0) if size <= SMALL_BYTES else None)
+
+    def last_modified(self) -> str:
+        """``Last-Modified``, never later than the response itself (RFC 9110 section 8.8.2.1)."""
+        return format_date(min(self.info.st_mtime, time()))
+
+
+async def send_file(opened: OpenFile, start: Message, scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends a file, whole or in the parts that the conditional middleware asks for, in whatever way the server has.
+
+    Args:
+        start: Its ``http.response.start``, with ``content-length``.
+
+    Raises:
+        ClientDisconnect: The client went away before the end.
+        RuntimeError: The file became shorter.
+    """
+    file, size, content = opened.file, opened.info.st_size, opened.content
+    extensions = scope.get("extensions") or ()
+
+    async def run() -> None:
+        parts = await offer.start(scope, send, start, size)
+        if parts is None and (scope.get("method") == "HEAD" or size == 0):
+            await transmit(send, {"type": "http.response.body", "body": b""})
+        elif parts is None and content is None and "http.response.pathsend" in extensions and not can_copy:
+            await transmit(send, {"type": "http.response.pathsend", "path": file.name})
+        else:
+            await offer.send_parts((Slice(0, size),) if parts is None else parts, send, send_slice)
+
+    async def send_slice(part: Slice, more: bool) -> None:
+        if content is not None:
+            data = content[part.start : part.stop]
+            if len(data) < len(part):
+                raise _shrunk(file, len(part) - len(data))
+            await transmit(send, {"type": "http.response.body", "body": data, "more_body": more})
+        elif can_copy and len(part) > SMALL_BYTES:
+            message = {"type": "http.response.zerocopysend", "file": file, "offset": part.start}
+            await transmit(send, {**message, "count": len(part), "more_body": more})
+        else:
+            await _send_chunks(file, part, send, more)
+
+    can_copy = "http.response.zerocopysend" in extensions
+    if content is not None:  # nothing to be interrupted
+        await run()
+    elif not await until_disconnect(scope, receive, run):
+        raise ClientDisconnect
+
+
+def _open(path: str, tagged: bool) -> tuple[OpenFile, ETag | None]:
+    # A FIFO is opened without waiting for its writer, and then refused.
+    file = FileIO(path, opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
     try:
-        info = os.fstat(file.fileno())  # of what was opened, not of what the name means by now
+        info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise IsADirectoryError(f"{path} is not a regular file")
-        if not tagged:
-            return file, info, None
-        tag, info = file_etag(file.fileno())
+        tag = None
+        if tagged:
+            tag, info = file_etag(file.fileno())
+        return OpenFile.of(file, info), tag
     except BaseException:
         file.close()
         raise
-    return file, info, tag
 
 
-async def _send_chunks(file: BinaryIO, part: Slice, send: Send, more: bool = False) -> None:
+async def _send_chunks(file: FileIO, part: Slice, send: Send, more: bool) -> None:
     offset = part.start
     while offset < part.stop:
         chunk = await run_in_thread(os.pread, file.fileno(), min(CHUNK_BYTES, part.stop - offset), offset)
         if not chunk:
-            left = part.stop - offset
-            raise RuntimeError(f"{file.name} became shorter by {left} bytes while it was sent")
+            raise _shrunk(file, part.stop - offset)
         offset += len(chunk)
         await transmit(send, {"type": "http.response.body", "body": chunk, "more_body": more or offset < part.stop})
+
+
+def _shrunk(file: FileIO, missing: int) -> RuntimeError:
+    return RuntimeError(f"{file.name!r} became shorter by {missing} bytes while it was sent")

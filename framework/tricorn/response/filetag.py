@@ -17,6 +17,8 @@ from typing import Final
 
 from tricorn.caching.etag import ETag
 
+#: Characters of a digest that make a tag: 128 bits.
+_TAG_LENGTH: Final = 32
 #: Bytes of a file that is hashed. In a worker thread; it takes some 5 ms, once.
 MAX_HASHED_BYTES: Final = 8 * 1024 * 1024
 
@@ -38,7 +40,7 @@ def file_etag(fd: int) -> tuple[ETag, os.stat_result]:
     """
     info = os.fstat(fd)
     if info.st_size <= MAX_HASHED_BYTES:
-        return ETag(_content_tag(fd, info)), info
+        return ETag(content_digest(fd, info)[:_TAG_LENGTH]), info
     if 0 <= time_ns() - info.st_ctime_ns < _TICK_NS:
         sleep(_TICK_NS / 1e9)  # a write that comes now gets another time than the one before
         info = os.fstat(fd)
@@ -47,24 +49,46 @@ def file_etag(fd: int) -> tuple[ETag, os.stat_result]:
     return ETag.of(*_state(info), weak=fresh), info
 
 
+def known_etag(info: os.stat_result) -> ETag | None:
+    """The tag of a file in this state, if it can be told without reading it and without waiting."""
+    if info.st_size <= MAX_HASHED_BYTES:
+        digest = known_digest(info)
+        return None if digest is None else ETag(digest[:_TAG_LENGTH])
+    if 0 <= time_ns() - info.st_ctime_ns < _COARSE_NS:
+        return None
+    return ETag.of(*_state(info))
+
+
+def known_digest(info: os.stat_result) -> str | None:
+    """``content_digest`` of a file in this state, if it was asked for before."""
+    return _known.get(_state(info))
+
+
 def _state(info: os.stat_result) -> _State:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def _content_tag(fd: int, info: os.stat_result) -> str:
+def content_digest(fd: int, info: os.stat_result) -> str:
+    """The SHA-256 of an open file's content, of whatever size, in hexadecimal: the same on every machine.
+
+    Blocks; it is computed once for each state of the file.
+
+    Args:
+        info: What ``fstat`` says of it now.
+    """
     state = _state(info)
-    tag = _known.get(state)
-    if tag is not None:
-        return tag
+    known = _known.get(state)
+    if known is not None:
+        return known
     digest = sha256()
     offset = 0
     while data := os.pread(fd, min(_CHUNK, info.st_size - offset), offset):  # what has grown on is not sent either
         digest.update(data)
         offset += len(data)
-    tag = digest.hexdigest()[:32]
+    text = digest.hexdigest()
     if time_ns() - info.st_ctime_ns > _COARSE_NS:  # else another write may leave the same state behind
         with _lock:
             if len(_known) >= _MAX_KNOWN:
                 _known.clear()
-            _known[state] = tag
-    return tag
+            _known[state] = text
+    return text

@@ -5,6 +5,7 @@ Rules of this module: a decorator makes a route, adds it, and gives the handler 
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar, Unpack
@@ -16,6 +17,7 @@ from tricorn.types import ASGIApp, Handler, Middleware, WSGIApp
 
 if TYPE_CHECKING:
     from tricorn.routing.router import AnyRoute
+    from tricorn.static.options import StaticOptions
 
 H = TypeVar("H", bound=Handler)
 
@@ -103,6 +105,20 @@ class Registrar(ABC):
     ) -> None:
         """Puts an application under a path; see ``Mount``."""
         self.add(Mount(path, app, wsgi=wsgi, name=name, middleware=middleware, **caching))
+
+    def static(
+        self,
+        path: str,
+        directory: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        middleware: Sequence[Middleware] = (),
+        **options: Unpack[StaticOptions],
+    ) -> None:
+        """Serves the files of a directory under a path; see ``StaticFiles`` for the options, and ``Mount``."""
+        from tricorn.static import StaticFiles
+
+        self.add(Mount(path, StaticFiles(directory, **options), name=name, middleware=middleware))
 
     def host(
         self,
