@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Unpack, cast
 from urllib.parse import quote
 
+from tricorn.caching.conditional import Validators
 from tricorn.concurrency import ForeignReceive, disconnect_register
 from tricorn.cookies import parse_cookies
-from tricorn.exceptions import ClientDisconnect, HTTPException
+from tricorn.exceptions import ClientDisconnect, HTTPException, NotModified
 from tricorn.headers import Headers, HeadersInit, encode_headers
 from tricorn.json_codec import InvalidJSON, decode_json
+from tricorn.policy import judge
 from tricorn.types import Receive, Scope, Send
 from tricorn.url import PATH_SAFE, URL, InvalidAuthority, QueryParams, URLPath
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tricorn.app import App
-    from tricorn.caching.conditional import Validators
     from tricorn.caching.etag import ETag
     from tricorn.forms import FormData
     from tricorn.hints.link import Hint, HintAttributes
@@ -189,7 +190,6 @@ class Connection:
         return str(url.absolute(self.url)) if url.host else str(url)
 
 
-
 class Request(Connection):
     """One HTTP request.
 
@@ -353,13 +353,9 @@ class Request(Connection):
             HTTPException: 412, or 428.
             ValueError: The tag cannot be one, or the moment has no time zone.
         """
-        from tricorn.caching.conditional import Validators
-        from tricorn.policy import check
-
-        validators = Validators.of(etag, last_modified)
-        check(self, validators, exists)
-        if self.method in ("GET", "HEAD"):
-            self.validators = validators
+        unmodified = judge(self, Validators.of(etag, last_modified), exists)
+        if unmodified is not None:
+            raise NotModified(unmodified)
 
     async def is_disconnected(self) -> bool:
         """Whether the client is known to be gone. Waits for a few turns of the event loop at most."""
