@@ -253,6 +253,38 @@ async def test_several_hints_are_one_message_for_any_server(foreign):
     ]
 
 
+@pytest.mark.parametrize(
+    ("extra", "kind"),
+    [
+        ([], "http.response.push"),
+        ([(b"sec-fetch-mode", b"navigate")], "http.response.early_hint"),
+    ],
+)
+async def test_a_server_that_cannot_say_what_became_of_a_push_makes_none_to_a_browser(foreign, extra, kind):
+    offers = {"http.response.push": {}, "http.response.early_hint": {}}
+    server = foreign(site(), headers=[(b"accept", b"text/html"), *extra], http_version="2", extensions=offers)
+    await server.run()
+    assert [message["type"] for message in server.sent][:2] == [kind, "http.response.start"]
+
+
+@pytest.mark.parametrize("outcome", ["promised", "known", "refused"])
+async def test_a_server_that_says_is_believed(foreign, outcome):
+    asked = []
+
+    def promise(path, headers):
+        asked.append((path, dict(headers)[b"accept"]))
+        return outcome
+
+    offers = {"http.response.push": {}, "http.response.early_hint": {}, "tricorn.push": {"promise": promise}}
+    fields = [(b"accept", b"text/html"), (b"sec-fetch-mode", b"navigate")]
+    server = foreign(site(), headers=fields, http_version="2", extensions=offers)
+    await server.run()
+    assert asked == [("/app.css", b"text/css,*/*;q=0.1")]
+    hinted = [message for message in server.sent if message["type"] == "http.response.early_hint"]
+    assert len(hinted) == (1 if outcome == "refused" else 0)
+    assert not any(message["type"] == "http.response.push" for message in server.sent)
+
+
 async def test_a_client_that_left_is_hinted_in_vain(foreign):
     server = foreign(
         site(), headers=[(b"accept", b"text/html")], http_version="2", extensions={"http.response.push": {}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -17,13 +19,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from curl_cffi import CurlHttpVersion, requests
 
 ROOT = Path(__file__).parent.parent.parent
 APPS = Path(__file__).parent / "apps"
 
 #: What `.ci/run` installs: with CI set, its absence is a failure.
-INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "h2spec")
+INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "node", "h2spec")
 
 
 def find_program(name: str) -> str:
@@ -152,6 +156,31 @@ def tour_checks() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def chromium_flags(certificate: Any) -> Callable[[str, int], list[str]]:
+    """What Chromium is started with, so that it speaks ``http/1.1``, ``h2`` or ``h3`` to a server on localhost."""
+    leaf = x509.load_pem_x509_certificate(Path(certificate.cert).read_bytes())
+    spki = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key_hash = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+
+    def flags(protocol: str, port: int) -> list[str]:
+        common = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--ignore-certificate-errors-spki-list={key_hash}",
+            "--host-resolver-rules=MAP localhost 127.0.0.1",
+        ]
+        if protocol == "h3":
+            # A private root is not trusted for QUIC otherwise, and the first load would not be HTTP/3.
+            return [*common, "--enable-quic", f"--origin-to-force-quic-on=localhost:{port}"]
+        return [*common, "--disable-quic"]
+
+    return flags
 
 
 VERSIONS = {"h1": CurlHttpVersion.V1_1, "h2": CurlHttpVersion.V2_0, "h3": CurlHttpVersion.V3ONLY}

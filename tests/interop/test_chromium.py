@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 from collections.abc import Callable
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.interop
@@ -21,39 +18,18 @@ HTTP = {"http/1.1": "1.1", "h2": "1.1,2", "h3": "1.1,2,3"}
 NAMES = {"http/1.1": "HTTP/1.1", "h2": "HTTP/2", "h3": "HTTP/3"}
 
 
-def key_hash(cert: str) -> str:
-    """What Chromium's --ignore-certificate-errors-spki-list wants: SHA-256 of the public key, in base64."""
-    leaf = x509.load_pem_x509_certificate(Path(cert).read_bytes())
-    spki = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(hashlib.sha256(spki).digest()).decode()
-
-
-def chromium_flags(protocol: str, port: int, cert: str) -> list[str]:
-    flags = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--ignore-certificate-errors-spki-list={key_hash(cert)}",
-        "--host-resolver-rules=MAP localhost 127.0.0.1",
-    ]
-    if protocol == "h3":
-        # A private root is not trusted for QUIC otherwise, and the first load would not be HTTP/3.
-        return [*flags, "--enable-quic", f"--origin-to-force-quic-on=localhost:{port}"]
-    return [*flags, "--disable-quic"]
-
-
 @pytest.mark.parametrize("protocol", HTTP)
 def test_chromium_shows_the_tour(
-    protocol: str, tricorn_run: Callable[..., Any], program: Callable[[str], str], certificate: Any, tmp_path: Path
+    protocol: str,
+    tricorn_run: Callable[..., Any],
+    program: Callable[[str], str],
+    chromium_flags: Callable[[str, int], list[str]],
+    tmp_path: Path,
 ) -> None:
     executable = program("chromium")
     server = tricorn_run("examples.tour:app", "--http", HTTP[protocol])
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=chromium_flags(protocol, server.port, certificate.cert)
-        )
+        browser = playwright.chromium.launch(executable_path=executable, args=chromium_flags(protocol, server.port))
         page = browser.new_page(viewport={"width": 1100, "height": 900})
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -73,7 +73,7 @@ def test_nghttp_is_given_the_style_sheet_by_push(
 def test_a_client_that_refuses_push_gets_a_103(tricorn_run: Callable[..., Any], program: Callable[[str], str]) -> None:
     nghttp = program("nghttp")
     server = tricorn_run("examples.tour:app")
-    frames = run(nghttp, "-nv", "--no-push", f"https://127.0.0.1:{server.port}/")
+    frames = run(nghttp, "-nv", "--no-push", "-H", "accept: text/html", f"https://127.0.0.1:{server.port}/")
     assert "PUSH_PROMISE" not in frames
     assert ":status: 103" in frames
     assert "</assets/tour.css>; rel=preload" in frames.replace('rel="preload"', "rel=preload")

@@ -57,7 +57,7 @@ class Hinter:
         self._scheme: str = scope.get("scheme", "http")
         self._path: str = scope["path"]
         self._headers: RawHeaders = scope["headers"]
-        self._can_push = _PUSH in self._extensions and hinting.pushes
+        self._can_push = _PUSH in self._extensions and hinting.pushes and self._is_honest()
         self._told: dict[str, None] = {}
         self._links: list[str] = []
         self._held: HeldSet | None = None
@@ -133,6 +133,13 @@ class Hinter:
             return promise(path, given) != "refused"
         await self._tell({"type": _PUSH, "path": path, "headers": promised_fields(self._headers, given)})
         return True
+
+    def _is_honest(self) -> bool:
+        """Whether the offer of pushes is one. Ours is; others make it to every client of HTTP/2, and drop the push.
+
+        Browsers, which take none, are the clients that send ``Sec-Fetch-Mode``.
+        """
+        return "tricorn.push" in self._extensions or all(name != b"sec-fetch-mode" for name, _ in self._headers)
 
     async def _tell(self, message: Message) -> None:
         try:
