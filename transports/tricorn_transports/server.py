@@ -170,6 +170,7 @@ class Server:
             tls=plan.tls,
             connections=self._connections,
             make_alarm=self._make_alarm,
+            h2c_upgrade=config.h2c_upgrade,
         )
         for bound in sockets:
             if bound.kind == "tcp" and plan.tcp:

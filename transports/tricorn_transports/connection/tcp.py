@@ -15,7 +15,8 @@ from typing import Any, Protocol, cast
 from tricorn_transports.abc import EngineContext, Feature, FileRegion, StreamEngine, StreamEngineFactory
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import by_alpn, by_preface
-from tricorn_transports.events import AbortReason, StreamWritable
+from tricorn_transports.connection.upgrade import switch, wanted_settings
+from tricorn_transports.events import AbortReason, Event, RequestStarted, StreamWritable
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.registry import TransportSpec
 from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
@@ -54,6 +55,7 @@ class Listener:
     Attributes:
         factories: An engine factory for each transport of ``specs``, by its name.
         make_alarm: Makes a connection's entry among the worker's deadlines.
+        h2c_upgrade: HTTP/1.1 clients in clear may switch to HTTP/2.
         alt_svc: The Alt-Svc value that its connections send, if HTTP/3 is served at the same address.
     """
 
@@ -64,6 +66,7 @@ class Listener:
     connections: set[TcpConnection]
     make_alarm: Callable[[Connection], Alarm]
     alt_svc: bytes | None = None
+    h2c_upgrade: bool = False
 
 
 class TcpConnection(Connection):
@@ -181,7 +184,24 @@ class TcpConnection(Connection):
                 return
             data, self._early = self._early, b""
             engine = self._use(spec, now)
-        self.turn(engine.receive_data(data, now))
+        events = engine.receive_data(data, now)
+        if self._listener.h2c_upgrade and (wanted := wanted_settings(events)) is not None:
+            events = self._upgrade(*wanted, now) or events
+        self.turn(events)
+
+    def _upgrade(self, request: RequestStarted, settings: bytes, now: float) -> list[Event] | None:
+        """Goes on in HTTP/2, if it is served here and takes the request."""
+        spec = next((spec for spec in self._listener.specs if "h2" in spec.alpn), None)
+        old = self._engine
+        if spec is None or self._tls is not None or old is None:
+            return None
+        handed_over = switch(old, self._use(spec, now), request, settings, now)
+        if handed_over is None:
+            self._engine, self._multiplexes = old, False
+            return None
+        output, events = handed_over
+        self._transport_write(output)
+        return events
 
     def _tls_received(self, data: bytes) -> None:
         tls = self._tls
@@ -339,6 +359,16 @@ class TcpConnection(Connection):
             self._transport.write(output[0])
         else:
             self._transport.write(b"".join(output))
+
+    def _half_close(self) -> None:
+        transport = self._transport
+        if transport is None or self._closing:
+            return
+        if self._tls is not None:
+            self._tls.close()
+            self._write_ciphertext()
+        if transport.can_write_eof():
+            transport.write_eof()
 
     def _after_turn(self) -> None:
         engine, transport = self.engine, self._transport

@@ -14,11 +14,12 @@ from typing import Any
 
 from h2 import events as h2_events
 from h2.config import H2Configuration
-from h2.connection import ConnectionState, H2Connection
+from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState, H2Connection
 from h2.exceptions import DenialOfServiceError, InvalidBodyLengthError
 from h2.exceptions import ProtocolError as H2ProtocolError
 from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import SettingsFrame
 
 from tricorn_transports.config import Limits
 from tricorn_transports.engines import h2_wire as wire
@@ -90,6 +91,21 @@ class H2Library(H2Connection):
             self.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_receive_buffer})
         if limits.connection_receive_buffer > wire.INITIAL_WINDOW:
             self.increment_flow_control_window(limits.connection_receive_buffer - wire.INITIAL_WINDOW)
+
+    def adopt(self, settings: bytes) -> None:
+        """Stream 1 is a request that came, whole, over HTTP/1.1 (RFC 7540 section 3.2).
+
+        h2's own ``initiate_upgrade_connection`` does the same, and sends our SETTINGS a second time.
+
+        Raises:
+            H2ProtocolError: The client's settings are invalid.
+        """
+        frame = SettingsFrame(0)
+        frame.parse_body(memoryview(settings))
+        self._receive_settings_frame(frame)  # whose ACK is dropped: the 101 stands for it
+        self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
+        self._begin_new_stream(1, AllowedStreamIDs.ODD)
+        self.streams[1].upgrade(client_side=False)
 
     @property
     def unsent(self) -> int:
