@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tricorn_transports.engines.scheduler import Scheduler, parse_priority
+from tricorn_transports.engines.scheduler import Scheduler
 
 
 def turns(scheduler: Scheduler, count: int) -> list[int | None]:
@@ -111,30 +110,3 @@ def test_only_a_ready_stream_of_the_lowest_urgency_is_next(steps: list[tuple[tup
             assert urgencies[chosen] == min(urgencies[each] for each in can_send)
         else:
             assert chosen is None
-
-
-@pytest.mark.parametrize(
-    ("value", "priority"),
-    [
-        (b"u=5, i", (5, True)),
-        (b"u=0", (0, False)),
-        (b"i", (3, True)),
-        (b"i=?0,u=7", (7, False)),
-        (b"i=?1;x=1 , u=2;y", (2, True)),
-        (b"u=8", None),
-        (b"u=-1, i=1", None),
-        (b"u=3.0", None),
-        (b"", None),
-        (b"weird, =, u", None),
-        (b"other=1, u=1", (1, False)),
-        (b"u=1, u=6", (6, False)),
-    ],
-)
-def test_priority_field(value: bytes, priority: tuple[int, bool] | None) -> None:
-    assert parse_priority(value) == priority
-
-
-@given(st.binary(max_size=40))
-def test_no_priority_field_raises(value: bytes) -> None:
-    parsed = parse_priority(value)
-    assert parsed is None or 0 <= parsed[0] <= 7

@@ -17,9 +17,10 @@ from tricorn_transports.engines import h2_wire as wire
 from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h2_library import DenialOfServiceError, H2Library, H2ProtocolError, h2_events
 from tricorn_transports.engines.h2_output import H2Output
+from tricorn_transports.engines.h2_priority import Dependency
+from tricorn_transports.engines.h2_tree import DEFAULT_WEIGHT
+from tricorn_transports.engines.h2_windows import Stream
 from tricorn_transports.engines.head import parse_head
-from tricorn_transports.engines.scheduler import DEFAULT_URGENCY
-from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import (
     AbortReason,
@@ -29,6 +30,7 @@ from tricorn_transports.events import (
     PeerErred,
     PriorityChanged,
     RequestEnded,
+    RequestStarted,
     StreamAborted,
 )
 
@@ -36,7 +38,6 @@ _MAX_INBOUND_FRAME = 16_384
 #: Frames with less than this that belong to no stream, or only to one that is over, are mere work.
 _TINY = 128
 SHUTDOWN_PING = b"goodbye\x00"
-_DEFAULT_PRIORITY = (DEFAULT_URGENCY, False)
 
 
 class H2Input(H2Output):
@@ -126,11 +127,16 @@ class H2Input(H2Output):
             return
         if ended:
             request.expects_continue = False
+        place = event.priority_updated
+        self._open(request, None if place is None else _dependency(place), events)
+
+    def _open(self, request: RequestStarted, place: Dependency | None, events: list[Event]) -> None:
+        stream_id = request.stream_id
         self._idle_since = None
         self._streams[stream_id] = Stream(
-            stream_id, request.authority, request.content_length, request.method == b"HEAD"
+            stream_id, request.authority, request.content_length, request.method == b"HEAD", self._windows.initial
         )
-        self._scheduler.add(stream_id, *(request.priority or _DEFAULT_PRIORITY))
+        request.priority = self._priorities.opened(stream_id, request.priority, place)
         events.append(request)
 
     def _is_full(self) -> bool:
@@ -138,8 +144,13 @@ class H2Input(H2Output):
         limit = self._limits.max_concurrent_streams
         if len(self._streams) < limit:
             return False
+        running = self._count_running()
+        return running >= limit or len(self._streams) - running - self._pushes >= 10 * limit
+
+    def _count_running(self) -> int:
+        """The peer's streams that are not closed, which is not to say that their exchanges are over."""
         closed = sum(1 for stream in self._streams.values() if stream.ended and stream.end_sent)
-        return len(self._streams) - closed - self._pushes >= limit or closed >= 10 * limit
+        return len(self._streams) - closed - self._pushes
 
     def _on_data(self, event: h2_events.DataReceived, events: list[Event]) -> None:
         stream_id, data, credit = event.stream_id, event.data or b"", event.flow_controlled_length or 0
@@ -148,11 +159,11 @@ class H2Input(H2Output):
             stream.received += len(data)
         if stream is None or stream.released or not data:
             if credit:
-                self._connection.acknowledge_received_data(credit, stream_id)
+                self._windows.returned(stream if event.stream_ended is None else None, credit)
             if not data and event.stream_ended is None:
                 self._on_control(event, events)  # RFC 9113 section 10.5: empty frames cost and bring nothing
             return
-        stream.unread += credit
+        self._windows.arrived(stream, credit, self._now)
         events.append(BodyReceived(stream_id, data, credit))
 
     def _on_trailers(self, event: h2_events.TrailersReceived, events: list[Event]) -> None:
@@ -205,22 +216,57 @@ class H2Input(H2Output):
         if not self._settled:
             self._settled = True
             self._idle_since = self._now
+            self._windows.asked(self._now)  # ours leave with the turn that brings the peer's
         self._on_control(event, events)
+        setting = event.changed_settings.get(wire.NO_RFC7540_PRIORITIES)
+        if setting is not None:
+            if setting.new_value not in (0, 1):  # RFC 9218 section 2.1
+                self._break_connection(wire.PROTOCOL_ERROR, "SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1", events)
+            elif setting.new_value:
+                self._priorities.understands_extensible()
         self._wake_all()
+
+    def _on_settings_ack(self, event: h2_events.SettingsAcknowledged, events: list[Event]) -> None:
+        self._windows.answered(self._now)
 
     def _on_ping_ack(self, event: h2_events.PingAckReceived, events: list[Event]) -> None:
         self._on_control(event, events)
         if self._shutdown_begun and event.ping_data == SHUTDOWN_PING and not self._closed:
             self._finish_shutdown()
 
+    def _on_dependency(self, event: h2_events.PriorityUpdated, events: list[Event]) -> None:
+        """A PRIORITY frame, or what a HEADERS frame says of priority, which belongs to the request."""
+        if self._connection.incoming_buffer.current.type == wire.HEADERS:
+            return
+        self._on_control(event, events)
+        stream_id = event.stream_id or 0
+        if stream_id % 2 or stream_id in self._streams:
+            is_idle = stream_id > self._connection.highest_inbound_stream_id
+            self._priorities.depends(stream_id, _dependency(event), is_idle=is_idle)
+
     def _on_unknown(self, event: h2_events.UnknownFrameReceived, events: list[Event]) -> None:
         self._on_control(event, events)
         frame: Any = event.frame
-        if frame.type == wire.PRIORITY_UPDATE:
-            update = wire.parse_priority_update(frame.body)
-            if update is not None and update[0] in self._streams:
-                self._scheduler.prioritize(*update)
-                events.append(PriorityChanged(*update))
+        if frame.type == wire.PRIORITY_UPDATE and not self._closed:
+            self._on_priority_update(frame, events)
+
+    def _on_priority_update(self, frame: Any, events: list[Event]) -> None:
+        """RFC 9218 section 7.1."""
+        if len(frame.body) < wire.STREAM_ID_LENGTH:
+            self._break_connection(wire.FRAME_SIZE_ERROR, "a PRIORITY_UPDATE frame without a stream", events)
+            return
+        stream_id, priority = wire.parse_priority_update(frame.body)
+        self._priorities.understands_extensible()
+        stream = self._streams.get(stream_id)
+        is_idle = stream_id % 2 == 1 and stream_id > self._connection.highest_inbound_stream_id
+        if frame.stream_id or not stream_id:
+            self._break_connection(wire.PROTOCOL_ERROR, "a PRIORITY_UPDATE frame for the wrong stream", events)
+        elif stream is not None:
+            if not stream.is_prioritized:
+                self._scheduler.prioritize(stream_id, *priority)
+                events.append(PriorityChanged(stream_id, *priority))
+        elif is_idle and not self._priorities.updated_early(stream_id, priority, self._count_running()):
+            self._break_connection(wire.PROTOCOL_ERROR, "more streams prioritized than may be opened", events)
 
     def _on_goaway(self, events: list[Event]) -> None:
         goaways = self._connection.incoming_buffer.goaways
@@ -251,6 +297,10 @@ class H2Input(H2Output):
             error = LimitExceeded("too many streams were reset", limit="max_resets")
             self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)
 
+    def _break_connection(self, code: int, message: str, events: list[Event]) -> None:
+        """A connection error (RFC 9113 section 5.4.1)."""
+        self._end(code, AbortReason.PROTOCOL_ERROR, events, RemoteProtocolError(message))
+
     def _break(self, stream_id: int, message: str, events: list[Event]) -> None:
         """A stream error (RFC 9113 section 5.4.2)."""
         if stream_id in self._streams:
@@ -270,7 +320,7 @@ class H2Input(H2Output):
         if frame is not None:
             self._break(frame.stream_id, str(error), events)
             if frame.type == wire.DATA and not self._closed:
-                connection.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
+                self._windows.returned(None, frame.flow_controlled_length)
             return
         report = RemoteProtocolError(str(error))
         if isinstance(error, DenialOfServiceError):
@@ -301,6 +351,10 @@ class H2Input(H2Output):
         self._forget_all()
 
 
+def _dependency(event: h2_events.PriorityUpdated) -> Dependency:
+    return Dependency(event.depends_on or 0, event.weight or DEFAULT_WEIGHT, bool(event.exclusive))
+
+
 _HANDLERS: dict[type[h2_events.Event], Callable[[H2Input, Any, list[Event]], None]] = {
     h2_events.RequestReceived: H2Input._on_request,
     h2_events.DataReceived: H2Input._on_data,
@@ -311,6 +365,7 @@ _HANDLERS: dict[type[h2_events.Event], Callable[[H2Input, Any, list[Event]], Non
     h2_events.RemoteSettingsChanged: H2Input._on_settings,
     h2_events.PingReceived: H2Input._on_control,
     h2_events.PingAckReceived: H2Input._on_ping_ack,
-    h2_events.PriorityUpdated: H2Input._on_control,
+    h2_events.PriorityUpdated: H2Input._on_dependency,
+    h2_events.SettingsAcknowledged: H2Input._on_settings_ack,
     h2_events.UnknownFrameReceived: H2Input._on_unknown,
 }

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 from tricorn_transports.abc import EngineContext, Feature
 from tricorn_transports.engines import h2_wire as wire
 from tricorn_transports.engines.guard import Budget
+from tricorn_transports.engines.h2_priority import Priorities
+from tricorn_transports.engines.h2_windows import ReceiveWindows, Stream
 from tricorn_transports.engines.head import CONNECTION_FIELDS
 from tricorn_transports.engines.scheduler import Scheduler
-from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import AbortReason, Event, RawHeaders, RequestStarted, StreamAborted, StreamWritable
 
@@ -48,7 +49,7 @@ class Library(Protocol):
     def get_next_available_stream_id(self) -> int: ...
     def reset_stream(self, stream_id: int, error_code: int = ...) -> None: ...
     def local_flow_control_window(self, stream_id: int) -> int: ...
-    def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None: ...
+    def increment_flow_control_window(self, increment: int, stream_id: int | None = ...) -> None: ...
     def data_to_send(self) -> bytes: ...
 
 
@@ -62,7 +63,8 @@ class H2Output:
     __slots__ = (
         "_closed", "_control",
         "_eof", "_events", "_idle_since", "_last_stream_id", "_library", "_limits", "_now", "_out",
-        "_peer_is_closing", "_pushes", "_scheduler", "_scheme", "_settled", "_stalled", "_streams",
+        "_peer_is_closing", "_priorities", "_pushes", "_scheduler", "_scheme", "_settled", "_stalled", "_streams",
+        "_windows",
     )  # fmt: skip
 
     http_version = "2"
@@ -74,6 +76,8 @@ class H2Output:
         self._now = context.now
         self._streams: dict[int, Stream] = {}
         self._scheduler = Scheduler()
+        self._priorities = Priorities(self._scheduler, context.limits.max_concurrent_streams)
+        self._windows = ReceiveWindows(context.limits, self._announce)
         self._stalled: dict[int, float] = {}  # streams that the peer's window stops, and since when: oldest first
         self._events: list[Event] = []
         self._out: list[bytes] = []  # goes before what the library holds
@@ -179,13 +183,16 @@ class H2Output:
         stream = Stream(promised, parent.authority, None, False)
         stream.ended = True
         self._streams[promised] = stream
-        self._scheduler.add(promised)
+        self._priorities.pushed(promised, stream_id)
         return RequestStarted(
             promised, b"GET", path, self._scheme, parent.authority, headers, "2", pushed_from=stream_id
         )
 
     def set_priority(self, stream_id: int, urgency: int, incremental: bool) -> None:
-        self._scheduler.prioritize(stream_id, urgency, incremental)
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.is_prioritized = True
+            self._scheduler.prioritize(stream_id, urgency, incremental)
 
     def sendable(self, stream_id: int) -> int:
         stream = self._streams.get(stream_id)
@@ -200,7 +207,7 @@ class H2Output:
         stream = self._streams.get(stream_id)
         if stream is not None and (credit := min(credit, stream.unread)):  # release() has given it all back
             stream.unread -= credit
-            self._library.acknowledge_received_data(credit, stream_id)
+            self._windows.returned(stream, credit)
 
     def abort(self, stream_id: int, reason: AbortReason) -> None:
         stream = self._streams.get(stream_id)
@@ -215,7 +222,7 @@ class H2Output:
             return
         stream.released = True
         if stream.unread:
-            self._library.acknowledge_received_data(stream.unread, stream_id)
+            self._windows.returned(stream, stream.unread)
             stream.unread = 0
         if stream.end_sent:
             self._finish(stream)
@@ -261,6 +268,8 @@ class H2Output:
             size = len(data)
             is_last = stream.ending and not stream.queued and stream.trailers_to_send is None
             library.send_data(stream_id, data, is_last)
+            if self._priorities.tree is not None:
+                self._priorities.tree.sent(stream_id, size)
             if self._stalled:
                 self._stalled.pop(stream_id, None)
             if stream.waiting and stream.queued < self._limits.stream_send_buffer:
@@ -275,6 +284,15 @@ class H2Output:
                     library.send_headers(stream_id, _allowed(stream.trailers_to_send), True)
                 self._end_was_sent(stream)
         return size + wire.FRAME_HEADER
+
+    def _announce(self, size: int, stream_id: int | None) -> None:
+        """Lets the peer send ``size`` more bytes, on one stream or on all together."""
+        if stream_id is not None:
+            stream = self._library.streams.get(stream_id)
+            if stream is None or stream.closed:
+                return
+        if not self._closed:
+            self._library.increment_flow_control_window(size, stream_id)
 
     def _append(self, data: bytes) -> None:
         """Puts bytes behind all that was written so far."""
@@ -317,10 +335,10 @@ class H2Output:
         """Forgets a stream; the connection's credit that it held goes back."""
         stream_id = stream.stream_id
         del self._streams[stream_id]
-        self._scheduler.discard(stream_id)
+        self._priorities.closed(stream_id)
         self._stalled.pop(stream_id, None)
         if stream.unread:
-            self._library.acknowledge_received_data(stream.unread, stream_id)
+            self._windows.returned(None, stream.unread)
         if stream_id % 2 == 0:
             self._pushes -= 1
         if not self._streams:
@@ -330,6 +348,7 @@ class H2Output:
         self._streams.clear()
         self._stalled.clear()
         self._scheduler = Scheduler()
+        self._priorities = Priorities(self._scheduler, self._limits.max_concurrent_streams)
 
     def _close_if_done(self) -> None:
         """Nothing runs, and nothing more will come."""

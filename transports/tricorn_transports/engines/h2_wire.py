@@ -6,8 +6,8 @@ lets running streams finish after one (RFC 9113 section 6.8), so the engine writ
 
 from __future__ import annotations
 
-from tricorn_transports.engines.scheduler import parse_priority
 from tricorn_transports.events import AbortReason
+from tricorn_transports.http.priority import DEFAULT, Priority, parse_priority
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEADER = 9
@@ -27,6 +27,7 @@ INITIAL_WINDOW = 65_535
 NO_ERROR = 0x0
 PROTOCOL_ERROR = 0x1
 INTERNAL_ERROR = 0x2
+FRAME_SIZE_ERROR = 0x6
 REFUSED_STREAM = 0x7
 CANCEL = 0x8
 COMPRESSION_ERROR = 0x9
@@ -90,9 +91,11 @@ def goaway(last_stream_id: int, code: int) -> bytes:
 GOAWAY_LENGTH = len(goaway(0, 0))
 
 
-def parse_priority_update(payload: bytes) -> tuple[int, int, bool] | None:
-    """The stream, urgency and incremental of a PRIORITY_UPDATE frame (RFC 9218 section 7.1), or ``None``."""
-    if len(payload) < 4:
-        return None
-    urgency, incremental = parse_priority(payload[4:]) or (3, False)
-    return int.from_bytes(payload[:4], "big") & MAX_STREAM_ID, urgency, incremental
+#: What a PRIORITY_UPDATE frame begins with.
+STREAM_ID_LENGTH = 4
+
+
+def parse_priority_update(payload: bytes) -> tuple[int, Priority]:
+    """The stream and the priority of a PRIORITY_UPDATE frame (RFC 9218 section 7.1), at least 4 bytes long."""
+    stream_id = int.from_bytes(payload[:STREAM_ID_LENGTH], "big") & MAX_STREAM_ID
+    return stream_id, parse_priority(payload[STREAM_ID_LENGTH:]) or DEFAULT

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 
 from tricorn_transports.config import Limits
-from tricorn_transports.engines.scheduler import parse_priority
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
 from tricorn_transports.http.authority import is_authority
 from tricorn_transports.http.fields import is_token_bytes
+from tricorn_transports.http.priority import parse_priority
 
 #: What RFC 9113 section 6.5.2 and RFC 9114 section 4.2.2 add to each field line's length.
 FIELD_OVERHEAD = 32
@@ -53,7 +53,7 @@ def parse_head(
     host = b""
     length: bytes | None = None
     expects_continue = expects_more = False
-    priority: tuple[int, bool] | None = None
+    priority: bytes | None = None
     size = count = 0
     for name, value in fields:
         count += 1
@@ -75,7 +75,7 @@ def parse_head(
                 else:
                     expects_more = True
             elif name == b"priority":
-                priority = parse_priority(value)
+                priority = value if priority is None else priority + b"," + value
         headers.append((name, value))
     if cookies:
         # RFC 9113 section 8.2.3: crumbs are one field to everyone who is not HTTP/2 or 3.
@@ -114,6 +114,6 @@ def parse_head(
         None if length is None else int(length),
         expects_continue,
         protocol,
-        priority,
+        None if priority is None else parse_priority(priority),
         expects_more=expects_more,
     )

@@ -6,63 +6,75 @@ cannot move never holds another.
 
 The order (RFC 9218 section 10): the lowest urgency first. Within one urgency, responses that are only useful whole go
 one after the other as they came; incremental ones take turns, a frame each; where there are both kinds, the first of
-the former takes part in the turns, so that neither kind starves the other.
+the former takes part in the turns, so that neither kind starves the other. A level is replaceable, because HTTP/2 has
+an older scheme besides (``h2_tree``).
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
+from typing import Protocol
 
-DEFAULT_URGENCY = 3
-_LEVELS = 8
+from tricorn_transports.http.priority import DEFAULT_URGENCY, LEAST_URGENT, parse_priority
 
+__all__ = ["DEFAULT_URGENCY", "Level", "Scheduler", "parse_priority"]
 
-def parse_priority(value: bytes) -> tuple[int, bool] | None:
-    """Reads a Priority field value (RFC 9218 section 4): urgency 0 to 7 and incremental.
-
-    What cannot be understood is passed over, as RFC 9218 section 4 asks; ``None`` when nothing is left.
-    """
-    urgency: int | None = None
-    incremental: bool | None = None
-    for member in value.split(b","):
-        key, equals, argument = member.partition(b";")[0].strip(b" \t").partition(b"=")
-        if key == b"u" and len(argument) == 1 and b"0" <= argument <= b"7":
-            urgency = int(argument)
-        elif key == b"i" and (not equals or argument in (b"?0", b"?1")):
-            incremental = argument != b"?0"
-    if urgency is None and incremental is None:
-        return None
-    return DEFAULT_URGENCY if urgency is None else urgency, bool(incremental)
+_LEVELS = LEAST_URGENT + 1
 
 
-class _Level:
-    """The ready streams of one urgency."""
+class Level(Protocol):
+    """The ready streams of one urgency, and the order among them."""
 
-    __slots__ = ("ring", "sequence", "sequence_is_due")
+    def put(self, stream_id: int, order: int, incremental: bool) -> None:
+        """Takes in a stream that has become ready; ``order`` is its place by arrival."""
 
-    def __init__(self) -> None:
-        self.sequence: list[tuple[int, int]] = []  # (order of arrival, stream), sorted
-        self.ring: dict[int, None] = {}  # the first key is the next in turn
-        self.sequence_is_due = True
+    def remove(self, stream_id: int, order: int, incremental: bool) -> None:
+        """Takes a stream out again."""
 
     def next(self) -> int | None:
-        if not self.ring:
-            return self.sequence[0][1] if self.sequence else None
-        if self.sequence:
-            self.sequence_is_due = not self.sequence_is_due
-            if not self.sequence_is_due:
-                return self.sequence[0][1]
-        stream_id = next(iter(self.ring))
-        del self.ring[stream_id]
-        self.ring[stream_id] = None
+        """Whose frame goes next."""
+
+
+class UrgencyLevel:
+    """The order of RFC 9218 section 10."""
+
+    __slots__ = ("_ring", "_sequence", "_sequence_is_due")
+
+    def __init__(self) -> None:
+        self._sequence: list[tuple[int, int]] = []  # (order of arrival, stream), sorted
+        self._ring: dict[int, None] = {}  # the first key is the next in turn
+        self._sequence_is_due = True
+
+    def put(self, stream_id: int, order: int, incremental: bool) -> None:
+        if incremental:
+            self._ring[stream_id] = None
+        else:
+            insort(self._sequence, (order, stream_id))
+
+    def remove(self, stream_id: int, order: int, incremental: bool) -> None:
+        if incremental:
+            del self._ring[stream_id]
+        else:
+            self._sequence.remove((order, stream_id))
+
+    def next(self) -> int | None:
+        if not self._ring:
+            return self._sequence[0][1] if self._sequence else None
+        if self._sequence:
+            self._sequence_is_due = not self._sequence_is_due
+            if not self._sequence_is_due:
+                return self._sequence[0][1]
+        stream_id = next(iter(self._ring))
+        del self._ring[stream_id]
+        self._ring[stream_id] = None
         return stream_id
 
 
 class _Entry:
     __slots__ = ("incremental", "level", "order", "ready")
 
-    def __init__(self, order: int, level: _Level, incremental: bool) -> None:
+    def __init__(self, order: int, level: Level, incremental: bool) -> None:
         self.order = order
         self.level = level
         self.incremental = incremental
@@ -73,7 +85,7 @@ class Scheduler:
     """The order of sending. Calls for a stream that was not added, or was discarded, do nothing."""
 
     def __init__(self) -> None:
-        self._levels = [_Level() for _ in range(_LEVELS)]
+        self._levels: list[Level] = [UrgencyLevel() for _ in range(_LEVELS)]
         self._entries: dict[int, _Entry] = {}
         self._arrivals = 0
         self._ready = 0
@@ -108,6 +120,16 @@ class Scheduler:
         if was_ready:
             self.ready(stream_id)
 
+    def replace_level(self, urgency: int, level: Level) -> None:
+        """Has the streams of one urgency ordered by another rule from now on."""
+        old = self._levels[urgency]
+        self._levels[urgency] = level
+        for stream_id, entry in self._entries.items():
+            if entry.level is old:
+                entry.level = level
+                if entry.ready:
+                    level.put(stream_id, entry.order, entry.incremental)
+
     def ready(self, stream_id: int) -> None:
         """The stream can send."""
         entry = self._entries.get(stream_id)
@@ -115,10 +137,7 @@ class Scheduler:
             return
         entry.ready = True
         self._ready += 1
-        if entry.incremental:
-            entry.level.ring[stream_id] = None
-        else:
-            insort(entry.level.sequence, (entry.order, stream_id))
+        entry.level.put(stream_id, entry.order, entry.incremental)
 
     def idle(self, stream_id: int) -> None:
         """The stream has nothing to send, or may not."""
@@ -127,10 +146,7 @@ class Scheduler:
             return
         entry.ready = False
         self._ready -= 1
-        if entry.incremental:
-            del entry.level.ring[stream_id]
-        else:
-            entry.level.sequence.remove((entry.order, stream_id))
+        entry.level.remove(stream_id, entry.order, entry.incremental)
 
     def next(self) -> int | None:
         """The stream whose frame goes next, or ``None`` when none is ready. An incremental one has had its turn."""

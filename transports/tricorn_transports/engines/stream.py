@@ -26,11 +26,13 @@ class Stream:
         end_sent: END_STREAM is out.
         released: The exchange is over.
         waiting: ``sendable()`` said no, and a ``StreamWritable`` is owed.
+        is_prioritized: The application has said how urgent it is; what the client says later counts no more.
     """
 
     __slots__ = (
         "_chunks", "_offset", "answered", "authority", "bodyless", "content_length", "end_sent", "ended", "ending",
-        "queued", "received", "released", "stream_id", "trailers_received", "trailers_to_send", "unread", "waiting",
+        "is_prioritized", "queued", "received", "released", "stream_id", "trailers_received", "trailers_to_send",
+        "unread", "waiting",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, authority: bytes, content_length: int | None, bodyless: bool) -> None:
@@ -47,6 +49,7 @@ class Stream:
         self.end_sent = False
         self.released = False
         self.waiting = False
+        self.is_prioritized = False
         self.trailers_received: RawHeaders | None = None
         self.trailers_to_send: RawHeaders | None = None
         self._chunks: deque[bytes] = deque()

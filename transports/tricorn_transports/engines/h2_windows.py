@@ -1,0 +1,103 @@
+"""How many bytes of requests an HTTP/2 peer may send: windows that follow what applications read, and the round trip.
+
+A window of 64 KiB is 64 KiB for each round trip, however fast the network is. But what is announced may come, and must
+be held for an application that does not read. So a stream begins with ``stream_receive_buffer``, and one whose
+application keeps up gets more.
+
+Rules of this module:
+- Credit goes back only for what was read (or thrown away), in steps of half a window.
+- A stream's window doubles when the peer has sent a whole one within two round trips, which it can do only if the
+  application reads as fast; up to half of ``connection_receive_buffer``, so that no stream takes the others' place.
+- Whatever the streams have, together they never hold more than ``connection_receive_buffer``.
+- The round trip is how long our first SETTINGS took to be acknowledged. A peer that makes it look long gets a larger
+  window, within the same bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from tricorn_transports.config import Limits
+from tricorn_transports.engines import h2_wire as wire
+from tricorn_transports.engines import stream
+
+#: Sends a WINDOW_UPDATE: bytes, and the stream or ``None`` for the connection.
+Announce: TypeAlias = Callable[[int, int | None], None]
+
+
+class Stream(stream.Stream):
+    """One exchange, from the engine's side.
+
+    Attributes:
+        window: Bytes that the peer may have sent and the application not read.
+        owed: Bytes that were read and not announced again.
+        arrived: Bytes since ``since``, in seconds.
+    """
+
+    __slots__ = ("arrived", "owed", "since", "window")
+
+    def __init__(
+        self, stream_id: int, authority: bytes, content_length: int | None, bodyless: bool, window: int = 0
+    ) -> None:
+        super().__init__(stream_id, authority, content_length, bodyless)
+        self.window = window
+        self.owed = 0
+        self.arrived = 0
+        self.since = 0.0
+
+
+class ReceiveWindows:
+    """One connection's windows.
+
+    Attributes:
+        initial: What each stream begins with, in bytes.
+        ceiling: What a stream can get.
+        connection: What all streams have together.
+    """
+
+    __slots__ = ("_announce", "_asked_at", "_owed", "_round_trip", "ceiling", "connection", "initial")
+
+    def __init__(self, limits: Limits, announce: Announce) -> None:
+        self._announce = announce
+        self._owed = 0
+        self._asked_at: float | None = None
+        self._round_trip = 0.0
+        self.initial = limits.stream_receive_buffer
+        self.connection = max(limits.connection_receive_buffer, wire.INITIAL_WINDOW)
+        self.ceiling = max(self.initial, limits.connection_receive_buffer // 2)
+
+    def asked(self, now: float) -> None:
+        """Our SETTINGS leave."""
+        self._asked_at = now
+
+    def answered(self, now: float) -> None:
+        """The peer has acknowledged them."""
+        if self._asked_at is not None:
+            self._round_trip = now - self._asked_at
+            self._asked_at = None
+
+    def arrived(self, stream: Stream, credit: int, now: float) -> None:
+        """Bytes have come that the application has not read yet."""
+        stream.unread += credit
+        if not stream.arrived:
+            stream.since = now
+        stream.arrived += credit
+        if stream.arrived >= stream.window:
+            if now - stream.since < 2 * self._round_trip and stream.window < self.ceiling:
+                grown = min(2 * stream.window, self.ceiling)
+                stream.owed += grown - stream.window
+                stream.window = grown
+            stream.arrived = 0
+
+    def returned(self, stream: Stream | None, credit: int) -> None:
+        """Bytes were read, or thrown away; of a stream that is over only the connection's window opens."""
+        self._owed += credit
+        if 2 * self._owed >= self.connection:
+            owed, self._owed = self._owed, 0
+            self._announce(owed, None)
+        if stream is not None and not stream.ended:
+            stream.owed += credit
+            if 2 * stream.owed >= stream.window:
+                owed, stream.owed = stream.owed, 0
+                self._announce(owed, stream.stream_id)
