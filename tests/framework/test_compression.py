@@ -477,22 +477,32 @@ async def test_large_bodies_are_coded_in_threads(foreign, size, is_in_thread):
 # --------------------------------------------------------------------------------------------------- files and trailers
 
 
-async def test_a_file_that_the_server_sends_is_left_to_it(client_of, tmp_path):
+@pytest.mark.parametrize("content", [TEXT, LONG])
+@pytest.mark.parametrize("extensions", [None, "http.response.pathsend", "http.response.zerocopysend"])
+async def test_a_file_is_coded_however_it_would_be_sent(foreign, tmp_path, content, extensions):
     path = tmp_path / "a.txt"
-    path.write_bytes(TEXT)
-    response = await (await client_of(app_of(lambda: FileResponse(path)))).get("/", headers=accept("gzip"))
-    assert (response.body, response.headers["vary"]) == (TEXT, "Accept-Encoding")
-    assert not response.headers["etag"].startswith("W/")
+    path.write_bytes(content)
+    for method in ("GET", "HEAD"):
+        server = foreign(app_of(lambda: FileResponse(path)), method, headers=[(b"accept-encoding", b"gzip")],
+                         extensions=extensions and {extensions: {}})  # fmt: skip
+        await server.run()
+        assert {message["type"] for message in server.sent} == {"http.response.start", "http.response.body"}
+        assert server.headers[b"content-encoding"] == b"gzip"
+        assert server.headers[b"etag"].startswith(b'W/"')
+        assert b"accept-ranges" not in server.headers
+        assert gzip.decompress(server.body) == (content if method == "GET" else b"")
 
 
-async def test_a_file_that_comes_in_parts_is_coded(foreign, tmp_path):
-    path = tmp_path / "a.txt"
+async def test_a_file_of_another_kind_is_left_to_the_server(foreign, tmp_path):
+    path = tmp_path / "a.png"
     path.write_bytes(LONG)
-    server = foreign(app_of(lambda: FileResponse(path)), headers=[(b"accept-encoding", b"gzip")])
+    server = foreign(
+        app_of(lambda: FileResponse(path)),
+        headers=[(b"accept-encoding", b"gzip")],
+        extensions={"http.response.pathsend": {}},
+    )
     await server.run()
-    assert gzip.decompress(server.body) == LONG
-    assert server.headers[b"etag"].startswith(b'W/"')
-    assert not {b"content-length", b"accept-ranges"} & set(server.headers)
+    assert server.sent[1] == {"type": "http.response.pathsend", "path": str(path)}
 
 
 @pytest.mark.parametrize("how", ["path", "file", "region"])

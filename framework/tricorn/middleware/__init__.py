@@ -5,18 +5,22 @@ from __future__ import annotations
 from tricorn.middleware.compression import CompressionMiddleware
 from tricorn.middleware.conditional import ConditionalMiddleware
 from tricorn.middleware.cors import CORSMiddleware
+from tricorn.middleware.digest import DigestMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware
 from tricorn.middleware.hosts import HTTPSRedirectMiddleware, TrustedHostsMiddleware
 from tricorn.middleware.problem import problem
 from tricorn.middleware.sessions import Session, SessionMiddleware
+from tricorn.middleware.timing import ServerTimingMiddleware
 from tricorn.middleware.trace import TraceMiddleware
 
 __all__ = [
     "CORSMiddleware",
     "CompressionMiddleware",
     "ConditionalMiddleware",
+    "DigestMiddleware",
     "ErrorsMiddleware",
     "HTTPSRedirectMiddleware",
+    "ServerTimingMiddleware",
     "Session",
     "SessionMiddleware",
     "TraceMiddleware",

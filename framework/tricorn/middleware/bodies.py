@@ -1,4 +1,4 @@
-"""What middleware that reads or changes bodies has in common: work for threads, files, and trailers.
+"""What middleware that reads or changes bodies has in common: work for threads, and files.
 
 Rules of this module: a processor that computes is not lent to more threads than there are processors, and never for
 longer than ``SLICE_BYTES`` take; a file is read in threads, and no more of it is in memory than one part.
@@ -17,9 +17,7 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
 from tricorn.concurrency import run_in_thread
-from tricorn.headers import RawHeaders
-from tricorn.response.offer import OFFER
-from tricorn.types import Message, Scope
+from tricorn.types import Message
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,40 +91,3 @@ async def _read(fd: int, offset: int | None, count: int | None) -> AsyncIterator
             return
         else:
             raise RuntimeError(f"a file became shorter by {count} bytes while it was sent")
-
-
-# --- trailers ---------------------------------------------------------------------------------------------------------
-
-
-def can_have_trailers(scope: Scope, start: Message) -> bool:
-    """Whether trailer fields can follow a response that begins so.
-
-    The server has to offer ``http.response.trailers``, the response to have content, and the framing to have room:
-    HTTP/1.1 has it in chunked content only (RFC 9112 section 7.1.2), which is what a body without a length becomes.
-    """
-    status = start["status"]
-    if scope["method"] == "HEAD" or status < 200 or status in (204, 205, 304):
-        return False
-    if "http.response.trailers" not in (scope.get("extensions") or ()):
-        return False
-    return not scope["http_version"].startswith("1") or not any(
-        name == b"content-length" for name, _ in start.get("headers", ())
-    )
-
-
-def with_trailers(start: Message, *names: str) -> Message:
-    """The start of a response that is followed by trailer fields of these names (RFC 9110 section 6.6.2)."""
-    raw: RawHeaders = list(start.get("headers", ()))
-    known = [value for name, value in raw if name == b"trailer"]
-    raw = [pair for pair in raw if pair[0] != b"trailer"]
-    raw.append((b"trailer", b", ".join([*known, *(name.encode("ascii") for name in names)])))
-    return {**start, "headers": raw, "trailers": True}
-
-
-def was_replaced(start: Message) -> bool:
-    """Whether the conditional middleware answered something else in the place of a response of ours.
-
-    Known once the start message has been sent: what follows it then belongs to a message without trailers.
-    """
-    offer = start.get(OFFER)
-    return offer is not None and offer.parts is not None

@@ -22,7 +22,8 @@ from tricorn.headers import MutableHeaders, RawHeaders
 from tricorn.middleware.bodies import BODY_MESSAGES, FILE_MESSAGES, SLICE_BYTES, compute, read_file_message
 from tricorn.middleware.conditional import Judge
 from tricorn.negotiation import accepts_identity, choose_coding
-from tricorn.response.offer import CONDITIONAL, OFFER
+from tricorn.response.base import CONDITIONAL
+from tricorn.response.offer import OFFER
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.dates import parse_date
 
@@ -204,23 +205,21 @@ class _Response:
     async def _begin(self, message: Message) -> None:
         """Takes the first of the body."""
         start, self._state = self._start, _PASSING
-        if message["type"] in FILE_MESSAGES:  # what the server can send by itself is cheaper than any coding
-            await self._send(_varied(start))
-            await self._send(message)
-        elif message.get("more_body", False):
-            plain = self._plain(start, _tag(dict(start["headers"])), cuttable=False)
-            if plain is not None:
-                await self._send(plain)
-                await self._send(message)
-            elif self._scope["method"] == "HEAD":
-                await self._send(self._coded(start))
-                await self._send({**message, "body": b""})
-                self._state = _PASSING
-            else:
-                await self._send(self._coded(start))
-                await self._code(message.get("body", b""), True)
-        else:
+        more = message.get("more_body", False)
+        if message["type"] == "http.response.body" and not more:
             await self._begin_whole(start, message)
+            return
+        plain = self._plain(start, _tag(dict(start["headers"])), cuttable=False)
+        if plain is not None:
+            await self._send(plain)
+            await self._send(message)
+        elif self._scope["method"] == "HEAD":
+            await self._send(self._coded(start))
+            self._state = _PASSING
+            await self._send({"type": "http.response.body", "body": b"", "more_body": more})
+        else:
+            await self._send(self._coded(start))
+            await self.send(message)
 
     async def _begin_whole(self, start: Message, message: Message) -> None:
         """Takes a body in one piece."""
@@ -352,7 +351,7 @@ class _Response:
         await self._send({"type": "http.response.body", "body": coded, "more_body": more})
 
     async def _code_file(self, message: Message) -> None:
-        """Codes what the server would have sent by itself, had the body not been begun otherwise."""
+        """Codes what the server would have sent by itself."""
         async for part in read_file_message(message):
             await self._code(part, True)
         if not message.get("more_body", False):
