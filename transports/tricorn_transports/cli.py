@@ -95,7 +95,7 @@ def _commands(argv: Sequence[str]) -> Mapping[str, Command]:
 def _load(point: EntryPoint, *, is_wanted: bool) -> Command | None:
     try:
         command: Command = point.load()
-    except Exception as error:  # noqa: BLE001  # it is the code of another package
+    except Exception as error:  # it is the code of another package
         if is_wanted:
             raise ConfigError(f"the command {point.name!r} cannot be loaded: {error}") from error
         print(f"tricorn: the command {point.name!r} cannot be loaded: {error}", file=sys.stderr)
