@@ -159,7 +159,7 @@ class Windows:
 
     def read(self, size: int, now: float) -> None:
         self.windows.arrived(self.stream, size, now)
-        self.windows.returned(self.stream, size)
+        self.windows.read(self.stream, size)
 
 
 def test_credit_goes_back_in_steps_of_half_a_window() -> None:
@@ -195,3 +195,15 @@ def test_a_stream_that_is_over_gets_no_more_credit() -> None:
     end.stream.ended = True
     end.read(100_000, 0.0)
     assert end.announced == [(100_000, None)]
+
+
+def test_who_reads_is_not_held_by_those_who_do_not() -> None:
+    line = Line(Limits(stream_receive_buffer=100_000, connection_receive_buffer=400_000))
+    line.reads = False
+    for _ in range(3):
+        line.peer.send(line.peer.request(b"POST", b"/", end=False), bytes(MIB))
+    line.run()
+    assert line.received == 300_000
+    line.reads = True
+    line.upload(2 * MIB)
+    assert line.received == 300_000 + 2 * MIB

@@ -21,6 +21,7 @@ from tricorn_transports.events import (
     BodyReceived,
     Event,
     PeerErred,
+    PriorityChanged,
     RequestEnded,
     RequestStarted,
     StreamAborted,
@@ -209,6 +210,8 @@ class Connection:
             exchange.aborted()
         elif isinstance(event, StreamWritable):
             exchange.writable()
+        elif isinstance(event, PriorityChanged):
+            exchange.priority_changed(event.urgency, event.incremental)
 
     def _start(self, request: RequestStarted) -> None:
         exchange: Exchange

@@ -159,7 +159,7 @@ class H2Input(H2Output):
             stream.received += len(data)
         if stream is None or stream.released or not data:
             if credit:
-                self._windows.returned(stream if event.stream_ended is None else None, credit)
+                self._windows.dropped(stream if event.stream_ended is None else None, credit)
             if not data and event.stream_ended is None:
                 self._on_control(event, events)  # RFC 9113 section 10.5: empty frames cost and bring nothing
             return
@@ -320,7 +320,7 @@ class H2Input(H2Output):
         if frame is not None:
             self._break(frame.stream_id, str(error), events)
             if frame.type == wire.DATA and not self._closed:
-                self._windows.returned(None, frame.flow_controlled_length)
+                self._windows.dropped(None, frame.flow_controlled_length)
             return
         report = RemoteProtocolError(str(error))
         if isinstance(error, DenialOfServiceError):

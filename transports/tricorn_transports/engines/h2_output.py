@@ -206,8 +206,7 @@ class H2Output:
     def consumed(self, stream_id: int, credit: int) -> None:
         stream = self._streams.get(stream_id)
         if stream is not None and (credit := min(credit, stream.unread)):  # release() has given it all back
-            stream.unread -= credit
-            self._windows.returned(stream, credit)
+            self._windows.read(stream, credit)
 
     def abort(self, stream_id: int, reason: AbortReason) -> None:
         stream = self._streams.get(stream_id)
@@ -222,8 +221,7 @@ class H2Output:
             return
         stream.released = True
         if stream.unread:
-            self._windows.returned(stream, stream.unread)
-            stream.unread = 0
+            self._windows.read(stream, stream.unread)
         if stream.end_sent:
             self._finish(stream)
         elif not stream.ending:
@@ -338,7 +336,7 @@ class H2Output:
         self._priorities.closed(stream_id)
         self._stalled.pop(stream_id, None)
         if stream.unread:
-            self._windows.returned(None, stream.unread)
+            self._windows.closed(stream)
         if stream_id % 2 == 0:
             self._pushes -= 1
         if not self._streams:

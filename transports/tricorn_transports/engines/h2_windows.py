@@ -5,7 +5,8 @@ be held for an application that does not read. So a stream begins with ``stream_
 application keeps up gets more.
 
 Rules of this module:
-- Credit goes back only for what was read (or thrown away), in steps of half a window.
+- Credit goes back only for what was read (or thrown away), and in steps: when it is as much as the peer has left. Half
+  a window would be too much of a step where others, who read nothing, hold the rest of the connection's.
 - A stream's window doubles when the peer has sent a whole one within two round trips, which it can do only if the
   application reads as fast; up to half of ``connection_receive_buffer``, so that no stream takes the others' place.
 - Whatever the streams have, together they never hold more than ``connection_receive_buffer``.
@@ -56,11 +57,12 @@ class ReceiveWindows:
         connection: What all streams have together.
     """
 
-    __slots__ = ("_announce", "_asked_at", "_owed", "_round_trip", "ceiling", "connection", "initial")
+    __slots__ = ("_announce", "_asked_at", "_owed", "_round_trip", "_unread", "ceiling", "connection", "initial")
 
     def __init__(self, limits: Limits, announce: Announce) -> None:
         self._announce = announce
         self._owed = 0
+        self._unread = 0
         self._asked_at: float | None = None
         self._round_trip = 0.0
         self.initial = limits.stream_receive_buffer
@@ -80,6 +82,7 @@ class ReceiveWindows:
     def arrived(self, stream: Stream, credit: int, now: float) -> None:
         """Bytes have come that the application has not read yet."""
         stream.unread += credit
+        self._unread += credit
         if not stream.arrived:
             stream.since = now
         stream.arrived += credit
@@ -90,14 +93,26 @@ class ReceiveWindows:
                 stream.window = grown
             stream.arrived = 0
 
-    def returned(self, stream: Stream | None, credit: int) -> None:
-        """Bytes were read, or thrown away; of a stream that is over only the connection's window opens."""
+    def read(self, stream: Stream, credit: int) -> None:
+        """The application has taken bytes that had come."""
+        stream.unread -= credit
+        self._unread -= credit
+        self.dropped(stream, credit)
+
+    def closed(self, stream: Stream) -> None:
+        """Nobody will read what is left of a stream."""
+        credit, stream.unread = stream.unread, 0
+        self._unread -= credit
+        self.dropped(None, credit)
+
+    def dropped(self, stream: Stream | None, credit: int) -> None:
+        """Bytes are not held (any more). Of a stream that is over only the connection's window opens."""
         self._owed += credit
-        if 2 * self._owed >= self.connection:
+        if self._owed and 2 * self._owed >= self.connection - self._unread:
             owed, self._owed = self._owed, 0
             self._announce(owed, None)
         if stream is not None and not stream.ended:
             stream.owed += credit
-            if 2 * stream.owed >= stream.window:
+            if stream.owed and 2 * stream.owed >= stream.window - stream.unread:
                 owed, stream.owed = stream.owed, 0
                 self._announce(owed, stream.stream_id)

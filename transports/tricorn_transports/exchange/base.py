@@ -55,6 +55,10 @@ class StreamExchange:
         self._receivers: list[Waiter] = []
         self._senders: list[Waiter] = []
 
+    def priority_changed(self, urgency: int, incremental: bool) -> None:
+        """The client thinks otherwise now of how urgent it is; the engine has taken it up already."""
+        self._request.priority = urgency, incremental
+
     def _return_credit(self) -> None:
         credit, self._credit = self._credit, 0
         if credit:

@@ -46,11 +46,13 @@ class ResponseHead:
 
     Attributes:
         length: What ``content-length`` says, in bytes; ``None`` where there is none.
+        priority: All ``priority`` lines, joined by commas; ``b""`` where there is none.
     """
 
     status: int
     headers: RawHeaders
     length: int | None
+    priority: bytes = b""
 
 
 def clean_fields(fields: Iterable[Iterable[bytes]]) -> RawHeaders:
@@ -83,6 +85,7 @@ def response_head(status: object, fields: Iterable[Iterable[bytes]], alt_svc: by
         raise LocalProtocolError(f"status {status!r} is not an int from 200 to 999")
     length: int | None = None
     has_date = has_alt_svc = has_framing = False
+    priority = b""
     headers = clean_fields(fields)
     for name, value in headers:
         if name == b"content-length":
@@ -97,6 +100,8 @@ def response_head(status: object, fields: Iterable[Iterable[bytes]], alt_svc: by
             has_alt_svc = True
         elif name in _FRAMING:
             has_framing = True
+        elif name == b"priority":
+            priority = priority + b"," + value if priority else value
     if has_framing:
         headers = [line for line in headers if line[0] not in _FRAMING]
     if not has_date:
@@ -106,7 +111,7 @@ def response_head(status: object, fields: Iterable[Iterable[bytes]], alt_svc: by
     if status == 204 and length is not None:  # RFC 9110 section 8.6: none may be sent with 204
         headers = [line for line in headers if line[0] != b"content-length"]
         length = None
-    return ResponseHead(status, headers, length)
+    return ResponseHead(status, headers, length, priority)
 
 
 def body_bytes(message: Message) -> bytes:

@@ -34,6 +34,7 @@ from tricorn_transports.exchange.host import Host, log
 from tricorn_transports.exchange.push import Outcome, promise
 from tricorn_transports.exchange.scope import http_scope
 from tricorn_transports.exchange.states import ALLOWED, SendState, describe
+from tricorn_transports.http.priority import DEFAULT, LEAST_URGENT, Priority, merge_priority
 from tricorn_transports.http.status import status_phrase
 
 _BODYLESS = (204, 304)
@@ -152,6 +153,8 @@ class HttpExchange(StreamExchange):
                 # A local name: the scope leads back here, and a cycle would outlive each request.
                 extensions = self._host.extensions()
                 extensions["tricorn.disconnect"] = {"register": self._on_disconnect}
+                if "tricorn.priority" in extensions:
+                    extensions["tricorn.priority"] = {"get": self._get_priority, "set": self._set_priority}
                 if self._request.pushed_from is not None:  # it neither promises nor hints (RFC 9113 section 8.4)
                     extensions.pop("http.response.push", None)
                     extensions.pop("http.response.early_hint", None)
@@ -242,6 +245,17 @@ class HttpExchange(StreamExchange):
             except Exception:  # noqa: BLE001 - it is the application's, and the connection serves others too
                 log.exception("%s: a callback of tricorn.disconnect failed", self._describe())
 
+    def _get_priority(self) -> tuple[int, bool]:
+        """The extension ``tricorn.priority``: urgency and incremental, as they are now."""
+        return self._request.priority or DEFAULT
+
+    def _set_priority(self, urgency: int, incremental: bool) -> None:
+        """The extension ``tricorn.priority``: orders the response from now on, whatever the client says."""
+        if urgency not in range(LEAST_URGENT + 1):
+            raise LocalProtocolError(f"the urgency {urgency!r} is not 0 to {LEAST_URGENT}")
+        self._request.priority = urgency, incremental
+        self._engine.set_priority(self.stream_id, urgency, incremental)
+
     # ----------------------------------------------------------------------------------------------------- outbound
 
     def _hint(self, links: RawHeaders) -> None:
@@ -272,6 +286,8 @@ class HttpExchange(StreamExchange):
             return
         self._head = head
         self._left = head.length
+        if head.priority:
+            self._set_priority(*merge_priority(Priority(*self._get_priority()), head.priority))
         self._bodyless = self._request.method == b"HEAD" or head.status in _BODYLESS
         self._trailers_out = [] if message.get("trailers", False) else None
         self._state = SendState.BODY

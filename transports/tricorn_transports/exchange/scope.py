@@ -25,6 +25,8 @@ def http_extensions(features: Feature, tls_info: dict[str, Any] | None) -> dict[
         "http.response.zerocopysend": {},
         "tricorn.request_trailers": {},
     }
+    if Feature.MULTIPLEX in features:
+        extensions["tricorn.priority"] = {}  # each exchange puts its own functions there
     if Feature.TRAILERS in features:
         extensions["http.response.trailers"] = {}
     if Feature.EARLY_HINTS in features:
