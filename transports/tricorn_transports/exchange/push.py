@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-from tricorn_transports.engines.scheduler import DEFAULT_URGENCY, parse_priority
 from tricorn_transports.events import RawHeaders, RequestStarted
 from tricorn_transports.exchange.host import Host
+from tricorn_transports.http.priority import DEFAULT, LEAST_URGENT, Priority, parse_priority
 from tricorn_transports.http.promise import promised_fields
 
 #: What became of a push: under way; promised before on this connection; not to be had (any more).
@@ -19,7 +19,6 @@ Outcome: TypeAlias = Literal["promised", "known", "refused"]
 
 #: Different targets that one connection can be pushed. A hash is kept of each, some 100 KiB in all.
 MAX_REMEMBERED: Final = 1024
-_LEAST_URGENT: Final = 7
 
 
 def promise(host: Host, parent: RequestStarted, target: bytes, given: RawHeaders) -> Outcome:
@@ -39,10 +38,10 @@ def promise(host: Host, parent: RequestStarted, target: bytes, given: RawHeaders
     if request is None:
         return "refused"
     known.add(key)
-    priority: tuple[int, bool] | None = parse_priority(b",".join(value for name, value in given if name == b"priority"))
+    priority = parse_priority(b",".join(value for name, value in given if name == b"priority"))
     if priority is None:
-        urgency, _ = parent.priority or (DEFAULT_URGENCY, False)
-        priority = (min(urgency + 1, _LEAST_URGENT), False)
+        urgency, _ = parent.priority or DEFAULT
+        priority = Priority(min(urgency + 1, LEAST_URGENT), False)
     request.priority = priority
     host.engine.set_priority(request.stream_id, *priority)
     host.start_pushed(request)
