@@ -386,5 +386,8 @@ def _varied(start: Message, tag: ETag | None = None) -> Message:
     if tag is not None:
         raw = [pair for pair in raw if pair[0] != b"etag"]
         raw.append((b"etag", str(tag).encode("latin-1")))
-    MutableHeaders(raw).add_vary("Accept-Encoding")
+    if any(name == b"vary" for name, _ in raw):
+        MutableHeaders(raw).add_vary("Accept-Encoding")
+    else:
+        raw.append((b"vary", b"Accept-Encoding"))
     return {**start, "headers": raw}
