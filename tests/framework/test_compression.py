@@ -22,6 +22,7 @@ from starlette.routing import Route as StarletteRoute
 from tricorn import App, EventSourceResponse, FileResponse, Middleware, Mount, Response, Route, StreamingResponse
 from tricorn.caching.etag import ETag
 from tricorn.codings import DEFAULT_LEVELS, Coding, load_codings
+from tricorn.middleware import DigestMiddleware
 from tricorn.middleware.compression import MAX_WHOLE_BYTES, CompressionMiddleware, is_compressible
 from tricorn.negotiation import choose_coding
 
@@ -519,6 +520,28 @@ async def test_a_file_within_a_coded_stream_is_coded(foreign, tmp_path, how):
         server = foreign(CompressionMiddleware(app), headers=[(b"accept-encoding", b"br")])
         await server.run()
     assert brotli.decompress(server.body) == b"before" + (LONG[5:300_005] if how == "region" else LONG)
+
+
+@pytest.mark.parametrize("middleware", [CompressionMiddleware, DigestMiddleware])
+async def test_a_file_is_closed_when_the_client_goes_away(foreign, tmp_path, middleware):
+    path = tmp_path / "a.txt"
+    path.write_bytes(LONG)
+    app = raw_app(start(), part(b"before", True), {"type": "http.response.pathsend", "path": str(path)})
+    server = foreign(middleware(app), headers=[(b"accept-encoding", b"br")], extensions={"http.response.trailers": {}})
+    keep = server.send
+
+    async def send(message):
+        await keep(message)
+        if len(server.sent) == 3:
+            server.gone.set()
+
+    def open_files():
+        return [name for name in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{name}") == str(path)]
+
+    server.send = send
+    with pytest.raises(OSError, match="gone"):
+        await server.run()
+    assert open_files() == []
 
 
 async def test_a_file_that_is_too_short_breaks_the_stream_off(foreign, tmp_path):

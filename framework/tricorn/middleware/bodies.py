@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -46,8 +46,8 @@ async def compute(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await anyio.to_thread.run_sync(partial(func, *args, **kwargs), limiter=limiter)
 
 
-async def read_file_message(message: Message) -> AsyncIterator[bytes]:
-    """The bytes that a server would send for one of ``FILE_MESSAGES``, in parts.
+async def read_file_message(message: Message) -> AsyncGenerator[bytes, None]:
+    """The bytes that a server would send for one of ``FILE_MESSAGES``, in parts; to be closed.
 
     Raises:
         FileNotFoundError, PermissionError: The path cannot be opened.
@@ -74,7 +74,7 @@ def _size(fd: int) -> int:
     return info.st_size
 
 
-async def _read(fd: int, offset: int | None, count: int | None) -> AsyncIterator[bytes]:
+async def _read(fd: int, offset: int | None, count: int | None) -> AsyncGenerator[bytes, None]:
     """``count`` bytes (all there are) from ``offset`` (the file's own position) on."""
     while count is None or count > 0:
         size = SLICE_BYTES if count is None else min(SLICE_BYTES, count)

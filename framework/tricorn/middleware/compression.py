@@ -10,6 +10,7 @@ function call, not a coroutine.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from enum import Enum, auto
 from time import time
 from typing import Final
@@ -352,8 +353,9 @@ class _Response:
 
     async def _code_file(self, message: Message) -> None:
         """Codes what the server would have sent by itself."""
-        async for part in read_file_message(message):
-            await self._code(part, True)
+        async with aclosing(read_file_message(message)) as parts:
+            async for part in parts:
+                await self._code(part, True)
         if not message.get("more_body", False):
             await self._code(b"", False)
 

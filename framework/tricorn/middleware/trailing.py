@@ -8,6 +8,7 @@ void. Where the conditional middleware answers something else in its place, noth
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import aclosing
 from enum import Enum, auto
 from typing import ClassVar
 
@@ -139,9 +140,10 @@ class TrailingResponse:
     async def _go_on(self, message: Message) -> None:
         more = message.get("more_body", False)
         if message["type"] in FILE_MESSAGES and self.reads_files:
-            async for data in read_file_message(message):
-                await self.take(data)
-                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            async with aclosing(read_file_message(message)) as parts:
+                async for data in parts:
+                    await self.take(data)
+                    await self._send({"type": "http.response.body", "body": data, "more_body": True})
             message = {"type": "http.response.body", "body": b"", "more_body": more}
         elif message["type"] not in FILE_MESSAGES:
             await self.take(message.get("body", b""))
