@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +70,28 @@ def h3load() -> str:
     return str(binary)
 
 
-def run_load(protocol: Protocol, port: int, seconds: int, cores: set[int]) -> Load:
+def run_load(
+    protocol: Protocol,
+    port: int,
+    seconds: int,
+    cores: set[int],
+    *,
+    path: str = "/",
+    fields: Iterable[tuple[bytes, bytes]] = (),
+) -> Load:
     """Asks a server for ``seconds``, from ``cores``.
+
+    Args:
+        fields: Of each request; over HTTP/1.1 only.
 
     Raises:
         Missing: The program is missing, or nothing was answered.
     """
-    run = {"h1": _wrk, "h2": _h2load, "h3": _h3}[protocol.version]
-    load = run(protocol.url(port), seconds, cores)
+    url = protocol.url(port).removesuffix("/") + path
+    if protocol.version == "h1":
+        load = _wrk(url, seconds, cores, fields)
+    else:
+        load = {"h2": _h2load, "h3": _h3}[protocol.version](url, seconds, cores)
     if not load.requests:
         raise Missing(f"no request was answered, {load.errors} failed")
     return load
@@ -97,8 +112,9 @@ def _number(pattern: str, text: str) -> float:
     return float(found.group(1)) if found else 0
 
 
-def _wrk(url: str, seconds: int, cores: set[int]) -> Load:
-    command = [program("wrk"), "-t1", f"-c{CONNECTIONS * STREAMS}", f"-d{seconds}s", url]
+def _wrk(url: str, seconds: int, cores: set[int], fields: Iterable[tuple[bytes, bytes]] = ()) -> Load:
+    lines = [part for name, value in fields for part in ("-H", f"{name.decode()}: {value.decode()}")]
+    command = [program("wrk"), "-t1", f"-c{CONNECTIONS * STREAMS}", f"-d{seconds}s", *lines, url]
     text = _output(command, cores)
     answered = int(_number(r"(\d+) requests in", text))
     refused = int(_number(r"Non-2xx or 3xx responses: (\d+)", text))

@@ -43,6 +43,8 @@ def not_modified_fields(raw: RawHeaders) -> RawHeaders:
     Content-Location, Date, ETag, Vary, Cache-Control, Expires and what is said to caches by other names stay, and so
     does what is no metadata of the representation (Set-Cookie, CORS). Last-Modified stays where there is no ETag.
     """
+    if len(raw) == 1 and raw[0][0] == b"etag":  # of a resource whose validators were looked at before all else
+        return raw
     left_out = _NOT_IN_304_WITH_TAG if b"etag" in dict(raw) else _NOT_IN_304
     return [pair for pair in raw if pair[0] not in left_out]
 

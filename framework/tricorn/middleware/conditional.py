@@ -163,6 +163,8 @@ class Judge:
                 offer = message.pop(OFFER)
                 if offer.open:
                     self._state = _PASSING
+                    if offer.length is None and self._conditions is None:
+                        return self._send(message)
                     return self._judge_offer(_Fields(message), offer)
             self._held = message
             self._state = _HELD
@@ -207,10 +209,15 @@ class Judge:
             if is_conditional and is_revalidation(asked, dict(headers).get(b"etag")):
                 await self._send_not_modified(headers)
                 return
-            if is_conditional or size >= _WORTH_RESUMING or self._scope["method"] == "HEAD":
+            if is_conditional or self._scope["method"] == "HEAD":
                 self._conditions = Preconditions.from_raw(asked)
                 await self._judge_whole(_Fields(start), message)
                 return
+            if size >= _WORTH_RESUMING and status == 200:
+                fields = _Fields(start)
+                if fields.is_cuttable(self.auto_etag) and fields.get(b"content-length") == b"%d" % size:
+                    fields.accept_ranges()
+                    start = fields.start
         await self._send(start)
         await self._send(message)
 

@@ -57,7 +57,7 @@ async def start(scope: Scope, send: Send, message: Message, length: int | None) 
     if CONDITIONAL not in scope or scope.get("method") not in ("GET", "HEAD") or not 200 <= message["status"] < 300:
         await transmit(send, message)
         return None
-    coding = next((value for name, value in message["headers"] if name == b"content-encoding"), None)
+    coding = None if length is None else dict(message["headers"]).get(b"content-encoding")
     offer = message[OFFER] = Offer(length, coding)
     await transmit(send, message)
     return offer.take()
