@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from tricorn.routing import Converter, Host, Mount, Route, Router, WebSocketRoute, register_converter
     from tricorn.static import StaticFiles
+    from tricorn.tunnel import Tunnel
     from tricorn.types import Middleware
     from tricorn.url import URL, QueryParams
     from tricorn.websocket import WebSocket
@@ -67,6 +68,7 @@ __all__ = [
     "ServerSentEvent",
     "StaticFiles",
     "StreamingResponse",
+    "Tunnel",
     "UploadFile",
     "WebSocket",
     "WebSocketDisconnect",
@@ -85,6 +87,7 @@ _MODULES = {
     "Response SeekableResponse ServerSentEvent StreamingResponse",
     "tricorn.routing": "Converter Host Mount Route Router WebSocketRoute register_converter",
     "tricorn.static": "StaticFiles",
+    "tricorn.tunnel": "Tunnel",
     "tricorn.types": "Middleware",
     "tricorn.url": "URL QueryParams",
     "tricorn.websocket": "WebSocket",

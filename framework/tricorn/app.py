@@ -21,7 +21,17 @@ from tricorn.request import MAX_BODY_BYTES, State
 from tricorn.routing.registrar import Registrar
 from tricorn.routing.route import wrap
 from tricorn.routing.router import AnyRoute, Router, TrailingSlash
-from tricorn.types import ASGIApp, Encoder, ExceptionHandler, ExceptionHandlers, Middleware, Receive, Scope, Send
+from tricorn.types import (
+    ASGIApp,
+    Encoder,
+    ExceptionHandler,
+    ExceptionHandlers,
+    Handler,
+    Middleware,
+    Receive,
+    Scope,
+    Send,
+)
 from tricorn.url import URLPath
 
 if TYPE_CHECKING:
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=ExceptionHandler)
+H = TypeVar("H", bound=Handler)
 
 
 class App(Registrar):
@@ -90,6 +101,7 @@ class App(Registrar):
         self._middleware = [_as_middleware(layer) for layer in middleware]
         self._exception_handlers: dict[int | type[BaseException], ExceptionHandler] = dict(exception_handlers or {})
         self._stack: ASGIApp | None = None
+        self._tunnel_handler: Handler | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one ASGI connection: a request, a WebSocket, or the lifespan."""
@@ -103,7 +115,12 @@ class App(Registrar):
 
     def _build(self) -> ASGIApp:
         handlers = self._exception_handlers
-        inner = wrap(ExpectedExceptions(self.router, handlers), self._middleware)
+        routes: ASGIApp = self.router
+        if self._tunnel_handler is not None:
+            from tricorn.tunnel import TunnelRoute
+
+            routes = TunnelRoute(routes, self._tunnel_handler)
+        inner = wrap(ExpectedExceptions(routes, handlers), self._middleware)
         judged = ConditionalMiddleware(inner, auto_etag=self.auto_etag)
         self._stack = ErrorsMiddleware(judged, debug=self.debug, handlers=handlers)
         return self._stack
@@ -133,6 +150,24 @@ class App(Registrar):
         if self._stack is not None:
             raise RuntimeError("middleware cannot be added once the application has begun to answer")
         self._middleware.insert(0, Middleware(factory, *args, **kwargs))
+
+    def connect(self, handler: H) -> H:
+        """Makes the decorated function the handler of CONNECT: the application becomes a proxy.
+
+        Without one, CONNECT is a 501. The handler decides which tunnels there are and where they lead; see
+        ``tricorn.Tunnel``.
+
+        Raises:
+            RuntimeError: There is a handler already, or the application has begun to answer.
+            TypeError: It is no ``async def``, or takes something else than the tunnel.
+        """
+        from tricorn.tunnel import TunnelRoute
+
+        if self._stack is not None or self._tunnel_handler is not None:
+            raise RuntimeError("CONNECT has a handler already, or the application has begun to answer")
+        TunnelRoute(self.router, handler)  # for what it raises
+        self._tunnel_handler = handler
+        return handler
 
     def exception_handler(self, *keys: int | type[BaseException]) -> Callable[[E], E]:
         """Makes the decorated ``(request, exception)`` function the handler for these statuses and classes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tricorn_transports.errors import LimitExceeded, LocalProtocolError
-from tricorn_transports.events import AbortReason, BodyReceived, PeerErred, RequestEnded, RequestStarted
+from tricorn_transports.events import AbortReason, BodyReceived, PeerErred, RequestEnded, RequestStarted, SendingEnded
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 UPGRADE = b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
@@ -284,8 +284,11 @@ def test_a_tunnel_carries_bytes_both_ways(h1, head, answer):
     assert h1.engine.receive_eof(0.0) == [RequestEnded(1)]
     assert not h1.engine.is_closed()
     h1.engine.send_data(1, b"bye", end=True)
-    assert h1.engine.is_closed()
     assert h1.flush() == b"bye"
+    assert h1.engine.take_events() == [SendingEnded(1)]
+    assert not h1.engine.is_closed()  # the application may still read
+    h1.engine.release(1)
+    assert h1.engine.is_closed()
 
 
 def test_our_side_of_a_tunnel_closes_first(h1):
@@ -296,8 +299,12 @@ def test_our_side_of_a_tunnel_closes_first(h1):
     h1.engine.send_data(1, b"bye", end=True)
     with pytest.raises(LocalProtocolError):
         h1.engine.send_data(1, b"more")
+    assert h1.engine.take_events() == []
+    assert h1.flush().endswith(b"bye")
+    assert h1.engine.take_events() == [SendingEnded(1)]
     assert h1.feed(b"still") == [BodyReceived(1, b"still", 5)]
     assert h1.engine.receive_eof(0.0) == [RequestEnded(1)]
+    h1.engine.release(1)
     assert h1.engine.is_closed()
 
 
@@ -328,13 +335,14 @@ def test_a_tunnel_that_is_not_accepted(h1, responses):
 
 
 def test_a_connect_that_is_refused(h1, responses):
-    h1.feed(CONNECT)
+    assert h1.feed(CONNECT + GET)[-1] == RequestEnded(1)  # what follows may be the tunnel's
     with pytest.raises(LocalProtocolError):
         h1.engine.send_headers(1, 200, [])
     h1.engine.send_headers(1, 405, [], end=True)
     h1.engine.release(1)
     assert responses(h1.flush(), [b"CONNECT"])[0].status == 405
-    assert not h1.engine.is_closed()
+    assert h1.engine.is_closed()
+    assert h1.engine.take_events() == []
 
 
 def test_no_tunnel_where_none_was_asked_for(h1):

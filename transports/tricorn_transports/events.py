@@ -117,6 +117,16 @@ class StreamWritable:
 
 
 @dataclass(slots=True)
+class SendingEnded:
+    """Our side of a tunnel that has the connection for itself is closed, and its last byte was handed over.
+
+    The connection half-closes: a FIN, and before it close_notify under TLS. What the peer still sends is read.
+    """
+
+    stream_id: int
+
+
+@dataclass(slots=True)
 class PriorityChanged:
     """The client changed a request's priority (RFC 9218 section 7)."""
 
@@ -149,6 +159,7 @@ Event: TypeAlias = (
     | RequestEnded
     | StreamAborted
     | StreamWritable
+    | SendingEnded
     | PriorityChanged
     | PeerClosing
     | PeerErred

@@ -253,6 +253,8 @@ class Router(Registrar):
             await Response(b"", 204, {"allow": _allow(top.methods())})(scope, receive, send)
         elif method not in REGISTERED_METHODS and method not in top.methods():
             raise HTTPException(501, f"the method {method} is not known here")
+        elif method == "CONNECT" and not text.startswith("/"):  # for App.connect, and there is none
+            raise HTTPException(501, "no tunnels lead through here")
         elif not allowed:
             raise HTTPException(404)
         elif method == "OPTIONS":

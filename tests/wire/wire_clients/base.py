@@ -196,6 +196,14 @@ class Client:
         """Sends a request's head; without ``end`` its body follows."""
         raise NotImplementedError
 
+    def connect_to(self, authority: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> int:
+        """Sends a CONNECT (RFC 9110 section 9.3.6); the tunnel's bytes come in the response's body."""
+        raise NotImplementedError
+
+    def end_tunnel(self, stream: int) -> None:
+        """Closes our side of a tunnel."""
+        self.send(stream, b"", end=True)
+
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
         raise NotImplementedError
 

@@ -50,6 +50,12 @@ class H1Client(Client):
         self.wire.send(f"{method} {path} HTTP/1.1\r\n".encode() + lines + b"\r\n")
         return stream
 
+    def connect_to(self, authority: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> int:
+        return self.open("CONNECT", authority.decode(), [(b"host", authority), *headers])
+
+    def end_tunnel(self, stream: int) -> None:
+        self.wire.half_close()
+
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
         if self._chunked[stream]:
             data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if end else b"")
@@ -105,8 +111,10 @@ class H1Client(Client):
     def _take(self, answer: Response, parser: h11.Connection) -> None:
         while not answer.ended:
             event = parser.next_event()
-            if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                answer.status, answer.headers = 101, list(event.headers)
+            if isinstance(event, h11.InformationalResponse | h11.Response) and (
+                event.status_code == 101 or parser.their_state is h11.SWITCHED_PROTOCOL
+            ):
+                answer.status, answer.headers = event.status_code, list(event.headers)
                 answer.body += parser.trailing_data[0]
                 self._tunnel = answer
                 self._order.clear()

@@ -68,6 +68,14 @@ class H2Client(Client):
         self.flush()
         return stream
 
+    def connect_to(self, authority: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> int:
+        stream = self.h2.get_next_available_stream_id()
+        self.responses[stream] = Response()
+        self._sent[stream] = 0
+        self.h2.send_headers(stream, [(b":method", b"CONNECT"), (b":authority", authority), *headers])
+        self.flush()
+        return stream
+
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
         queue, _ = self._unsent.get(stream, (bytearray(), False))
         queue += data

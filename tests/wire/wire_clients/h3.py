@@ -88,6 +88,13 @@ class H3Client(Client):
         self.flush()
         return stream
 
+    def connect_to(self, authority: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> int:
+        stream = self.quic.get_next_available_stream_id()
+        self.responses[stream] = Response()
+        self.h3.send_headers(stream, [(b":method", b"CONNECT"), (b":authority", authority), *headers])
+        self.flush()
+        return stream
+
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
         if self.responses[stream].reset is None:
             self.h3.send_data(stream, data, end)

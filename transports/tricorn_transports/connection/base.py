@@ -24,6 +24,7 @@ from tricorn_transports.events import (
     PriorityChanged,
     RequestEnded,
     RequestStarted,
+    SendingEnded,
     StreamAborted,
     StreamWritable,
 )
@@ -31,6 +32,7 @@ from tricorn_transports.exchange.host import Exchange, Worker, log
 from tricorn_transports.exchange.http import HttpExchange
 from tricorn_transports.exchange.pool import Pool
 from tricorn_transports.exchange.scope import http_extensions
+from tricorn_transports.exchange.tunnel import TunnelExchange
 from tricorn_transports.exchange.websocket import WebSocketExchange
 
 
@@ -103,6 +105,10 @@ class Connection:
 
     def fail(self) -> None:
         """Ends the connection without a word: its engine can no longer be trusted with one."""
+        raise AssertionError("a carrier says this")
+
+    def _half_close(self) -> None:
+        """Nothing more will be sent, and what comes is still read. Only a carrier of one stream is asked."""
         raise AssertionError("a carrier says this")
 
     def _after_turn(self) -> None:
@@ -210,6 +216,8 @@ class Connection:
             exchange.aborted()
         elif isinstance(event, StreamWritable):
             exchange.writable()
+        elif isinstance(event, SendingEnded):
+            self._half_close()
         elif isinstance(event, PriorityChanged):
             exchange.priority_changed(event.urgency, event.incremental)
 
@@ -217,6 +225,8 @@ class Connection:
         exchange: Exchange
         if request.protocol == b"websocket" and Feature.TUNNEL in self.engine.features:
             exchange = WebSocketExchange(self, request)
+        elif Feature.TUNNEL in self.engine.features and (request.protocol is not None or request.method == b"CONNECT"):
+            exchange = TunnelExchange(self, request)
         else:
             exchange = HttpExchange(self, request)
         self._exchanges[request.stream_id] = exchange

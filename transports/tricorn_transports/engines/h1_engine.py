@@ -34,6 +34,7 @@ from tricorn_transports.events import (
     RawHeaders,
     RequestEnded,
     RequestStarted,
+    SendingEnded,
     StreamAborted,
     StreamWritable,
 )
@@ -74,8 +75,8 @@ class Http1Engine:
 
     # fmt: off
     __slots__ = (
-        "_awaits_continue", "_closes", "_current", "_deadline", "_eof", "_events", "_features", "_last_id", "_limits",
-        "_now", "_reader", "_rearm", "_request", "_sends_files", "_shutdown", "_skippable", "_state", "_timeouts",
+        "_awaits_continue", "_closes", "_current", "_deadline", "_eof", "_events", "_features", "_half_closes", "_last_id",
+        "_limits", "_now", "_reader", "_rearm", "_request", "_sends_files", "_shutdown", "_skippable", "_state", "_timeouts",
         "_unread", "_writer",
     )
     # fmt: on
@@ -99,6 +100,7 @@ class Http1Engine:
         self._unread = 0
         self._awaits_continue = False
         self._skippable = 0
+        self._half_closes = False
         # release() is not told the time: the deadline that it starts is set anew at the next call that is.
         self._now = context.now
         self._deadline: float | None = context.now + context.timeouts.header_timeout
@@ -154,9 +156,7 @@ class Http1Engine:
         if self._state is _HEAD:
             self._advance(events)
         elif self._state is _TUNNEL:
-            events.append(RequestEnded(self._current))
-            if self._writer.phase is Phase.DONE:
-                self._close()
+            events.append(RequestEnded(self._current))  # what it has sent may be unread: release() closes
         elif self._state is not _ENDED:
             if self._state is _BODY:
                 events.append(StreamAborted(self._current, AbortReason.DISCONNECTED))
@@ -203,7 +203,8 @@ class Http1Engine:
             return False
         started = self._request = head.started
         self._last_id = self._current = stream_id
-        self._closes = not head.persistent
+        # Behind a CONNECT that is refused may stand the first bytes of the tunnel: no request may be read out of them.
+        self._closes = not head.persistent or started.method == b"CONNECT"
         self._features = _FEATURES if started.http_version == "1.1" else _FEATURES_1_0
         self._deadline, self._rearm = None, 0.0
         self._writer.begin(stream_id)
@@ -381,8 +382,7 @@ class Http1Engine:
             self._writer.queue(data)
         if end:
             self._writer.finish_switch()
-            if self._eof:
-                self._close()
+            self._half_closes = True
 
     def push(self, stream_id: int, path: bytes, headers: RawHeaders) -> RequestStarted | None:
         """HTTP/1.1 has no push."""
@@ -477,6 +477,10 @@ class Http1Engine:
         self._set_now(now)
         writer = self._writer
         out = writer.drain()
+        if self._half_closes and not writer.queued:
+            self._half_closes = False
+            if self._state is _TUNNEL:
+                self._events.append(SendingEnded(self._current))
         if writer.has_room_again():
             if self._current:
                 self._events.append(StreamWritable(self._current))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import cast
+from typing import Any, cast
 
 from tricorn_transports.abc import Feature, FileEngine, FileRegion, Message, Waiter
 from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
@@ -160,6 +160,7 @@ class HttpExchange(StreamExchange):
                     extensions.pop("http.response.early_hint", None)
                 elif "http.response.push" in extensions:
                     extensions["tricorn.push"] = {"promise": self._promise}
+                self._offer(extensions)
                 scope = http_scope(self._host, self._request, extensions)
                 await worker.app(scope, self.receive, self.send)
                 self._application_returned()
@@ -169,6 +170,9 @@ class HttpExchange(StreamExchange):
                 raise
         finally:
             worker.running.discard(self)
+
+    def _offer(self, extensions: dict[str, Any]) -> None:
+        """Adds the extensions of a special kind of request."""
 
     async def receive(self) -> Message:
         while True:

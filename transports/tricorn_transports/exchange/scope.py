@@ -61,7 +61,7 @@ def _scope(kind: str, host: Host, request: RequestStarted, scheme: str, extensio
         path = raw_path.decode("ascii")
     worker = host.worker
     root_path = worker.root_path
-    if root_path:
+    if root_path and path.startswith("/"):  # "*" and CONNECT's authority are nowhere below it
         path = root_path + path
         raw_path = root_path.encode("utf-8") + raw_path
     if request.authority:
