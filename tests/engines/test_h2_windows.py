@@ -207,3 +207,14 @@ def test_who_reads_is_not_held_by_those_who_do_not() -> None:
     line.reads = True
     line.upload(2 * MIB)
     assert line.received == 300_000 + 2 * MIB
+
+
+def test_a_step_that_was_too_small_is_made_when_others_leave_no_room_for_more() -> None:
+    end = Windows(stream_receive_buffer=100_000, connection_receive_buffer=400_000)
+    end.read(45_000, 0.0)
+    assert end.announced == []
+    for number in (3, 5, 7):
+        other = Stream(number, b"", None, False, end.windows.initial)
+        end.windows.arrived(other, 100_000, 0.0)
+    end.windows.arrived(Stream(9, b"", None, False, end.windows.initial), 55_000, 0.0)
+    assert end.announced == [(45_000, None)], "nobody may ever read, and nothing else would be told"

@@ -83,6 +83,7 @@ class ReceiveWindows:
         """Bytes have come that the application has not read yet."""
         stream.unread += credit
         self._unread += credit
+        self._open_connection()  # what others leave unread may have made a small step the only one
         if not stream.arrived:
             stream.since = now
         stream.arrived += credit
@@ -108,11 +109,14 @@ class ReceiveWindows:
     def dropped(self, stream: Stream | None, credit: int) -> None:
         """Bytes are not held (any more). Of a stream that is over only the connection's window opens."""
         self._owed += credit
-        if self._owed and 2 * self._owed >= self.connection - self._unread:
-            owed, self._owed = self._owed, 0
-            self._announce(owed, None)
+        self._open_connection()
         if stream is not None and not stream.ended:
             stream.owed += credit
             if stream.owed and 2 * stream.owed >= stream.window - stream.unread:
                 owed, stream.owed = stream.owed, 0
                 self._announce(owed, stream.stream_id)
+
+    def _open_connection(self) -> None:
+        if self._owed and 2 * self._owed >= self.connection - self._unread:
+            owed, self._owed = self._owed, 0
+            self._announce(owed, None)
