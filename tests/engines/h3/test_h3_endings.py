@@ -13,6 +13,9 @@ from tricorn_transports.engines.h3 import create_endpoint
 from tricorn_transports.errors import ConfigError
 from tricorn_transports.events import AbortReason, PeerErred, StreamAborted
 
+#: RFC 9114 section 5.2: a GOAWAY with the highest number that a request stream can have.
+REFUSES_NOTHING = b"\x07\x08\xff\xff\xff\xff\xff\xff\xff\xfc"
+
 
 def goaways(client: Any) -> list[bytes]:
     """Collects the GOAWAY frames that the client is sent from now on; aioquic passes them over."""
@@ -34,14 +37,18 @@ def test_shutdown_finishes_what_runs_and_refuses_the_rest(net: Any) -> None:
     frames = goaways(client)
     running = client.request()
     net.run()
+    under_way = client.request()  # sent before the client can know
     net.engine.begin_shutdown()
     net.run()
-    assert frames == [b"\x07\x01\x04"]
+    assert frames == [REFUSES_NOTHING, b"\x07\x01\x08"]
     late = client.request()
     net.run()
     assert client.resets[late] == 0x10B  # H3_REQUEST_REJECTED: safe to send elsewhere
-    assert [request.stream_id for request in net.started()] == [running]
+    assert [request.stream_id for request in net.started()] == [running, under_way]
+    net.engine.send_headers(under_way, 200, [], end=True)
+    net.engine.release(under_way)
     net.wait(1.0)
+    assert under_way in client.ended
     net.engine.send_headers(running, 200, [])
     net.engine.send_data(running, b"x" * 100_000, end=True)
     net.engine.release(running)
@@ -56,7 +63,7 @@ def test_shutdown_of_an_idle_connection_waits_for_its_goaway_only(net: Any) -> N
     frames = goaways(client)
     net.engine.begin_shutdown()
     net.wait(2.0)
-    assert frames == [b"\x07\x01\x00"]
+    assert frames == [REFUSES_NOTHING, b"\x07\x01\x00"]
     assert client.closed == 0x100
 
 

@@ -27,7 +27,7 @@ from tricorn_transports.engines.h3_stream import Stream
 from tricorn_transports.errors import RemoteProtocolError
 from tricorn_transports.events import AbortReason, Event, PeerErred, RawHeaders, RequestStarted, StreamWritable
 from tricorn_transports.quic.aioquic.connection import Connection
-from tricorn_transports.quic.aioquic.http3 import Code, Http3
+from tricorn_transports.quic.aioquic.http3 import MAX_REQUEST_STREAM, Code, Http3
 from tricorn_transports.quic.aioquic.retry import RetryTokens
 from tricorn_transports.quic.aioquic.settings import certificate_pem, configuration
 from tricorn_transports.quic.endpoint import Endpoint, Opening, QuicEngine, Routes
@@ -101,6 +101,7 @@ class H3Engine:
         self._is_dead = False  # without a word on the wire
         self._has_output = False
         self._last_datagram: bytes | None = None
+        self._announced_at: float | None = None  # the first GOAWAY, until the second
         # These three come into being when the client has agreed to speak HTTP/3.
         self._h3: Http3 | None = None
         self._requests: Requests | None = None
@@ -205,12 +206,8 @@ class H3Engine:
                 handler(event)
         if quic.ending is not None:
             self._tell_end()
-        elif (
-            self._is_draining
-            and not self._streams
-            and (not quic.has_unacknowledged() or quic.unanswered_probes >= _MAX_DRAIN_PROBES)
-        ):
-            self._close(Code.NO_ERROR)
+        elif self._announced_at is not None or self._is_draining:
+            self._go_on_draining()
 
     def _on_protocol(self, event: quic_events.ProtocolNegotiated) -> None:
         if event.alpn_protocol != "h3":  # RFC 9114 section 3.1; aioquic lets a client offer nothing
@@ -264,7 +261,9 @@ class H3Engine:
         return None
 
     def set_priority(self, stream_id: int, urgency: int, incremental: bool) -> None:
-        if self._responses is not None:
+        stream = self._streams.get(stream_id)
+        if stream is not None and self._responses is not None:
+            stream.is_prioritized = True
             self._responses.prioritize(stream_id, urgency, incremental)
 
     def sendable(self, stream_id: int) -> int:
@@ -300,6 +299,8 @@ class H3Engine:
             due = min(due, self._ping_at, self._responses.deadline())
         elif not requests.heads and not requests.draining:
             due = min(due, requests.idle_since + times.keep_alive_timeout)
+        if self._announced_at is not None:
+            due = min(due, self._announced_at + times.close_timeout)
         if requests.heads:
             due = min(due, next(iter(requests.heads.values())) + times.header_timeout)
         return due
@@ -323,6 +324,8 @@ class H3Engine:
             if now >= self._opened_at + times.handshake_timeout:
                 self._is_dead = True  # a peer that never showed its address is owed no last word
             return
+        if self._announced_at is not None and now >= self._announced_at + times.close_timeout:
+            self._refuse_requests()
         if self._streams:
             if now >= self._ping_at:
                 # The client waits for a slow application, which is no reason to call it lost (RFC 9000
@@ -347,11 +350,29 @@ class H3Engine:
         return self._requests is not None and self._requests.draining
 
     def begin_shutdown(self) -> None:
+        """Two GOAWAYs (RFC 9114 section 5.2): requests that are already under way to us are still answered."""
         if not self._is_established or self._requests is None or self._h3 is None:
             self._close(Code.NO_ERROR)
-        elif not self._requests.draining:
-            self._has_output = self._requests.draining = True
-            self._h3.send_goaway(self._requests.next_stream_id)
+        elif self._announced_at is None and not self._requests.draining:
+            self._has_output = True
+            self._announced_at = self._now
+            self._h3.send_goaway(MAX_REQUEST_STREAM)
+
+    def _go_on_draining(self) -> None:
+        quic = self._quic
+        is_deaf = quic.unanswered_probes >= _MAX_DRAIN_PROBES
+        if self._announced_at is not None and self._h3 is not None and (is_deaf or self._h3.goaway_is_known):
+            self._refuse_requests()
+        if self._is_draining and not self._streams and (is_deaf or not quic.has_unacknowledged()):
+            self._close(Code.NO_ERROR)
+
+    def _refuse_requests(self) -> None:
+        """The client has seen the first GOAWAY, or had time enough."""
+        assert self._requests is not None
+        assert self._h3 is not None
+        self._announced_at = None
+        self._has_output = self._requests.draining = True
+        self._h3.send_goaway(self._requests.next_stream_id)
 
     def terminate(self, reason: AbortReason) -> None:
         self._close(CLOSE_CODES[reason])

@@ -21,7 +21,16 @@ from tricorn_transports.engines.h3_responses import STATUS, Responses
 from tricorn_transports.engines.h3_stream import Stream
 from tricorn_transports.engines.head import parse_head
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
-from tricorn_transports.events import AbortReason, BodyReceived, Event, PeerErred, RequestEnded, StreamAborted
+from tricorn_transports.events import (
+    AbortReason,
+    BodyReceived,
+    Event,
+    PeerErred,
+    PriorityChanged,
+    RequestEnded,
+    StreamAborted,
+)
+from tricorn_transports.http.priority import Priority
 from tricorn_transports.quic.aioquic.connection import Connection
 from tricorn_transports.quic.aioquic.http3 import (
     Code,
@@ -30,6 +39,7 @@ from tricorn_transports.quic.aioquic.http3 import (
     HeadersReceived,
     HeadTooLarge,
     Http3,
+    PriorityUpdated,
     StopSendingReceived,
     StreamDataReceived,
     StreamReset,
@@ -77,6 +87,9 @@ class Requests:
         self._delivered = 0
         self._unread = 0
         self._resets = Budget(limits.max_resets, limits.max_resets / 10, now)
+        self._control = Budget(limits.max_control_frames, limits.max_control_frames / 10, now)
+        self._has_ended = False
+        self._early: dict[int, Priority] = {}  # of requests that have not come yet, the oldest first
         self.now = now
         self.draining = False
         self.heads: dict[int, float] = {}
@@ -127,9 +140,31 @@ class Requests:
                     self._on_head(event)
             except RemoteProtocolError as error:
                 self.answer_error(event.stream_id, error, event.stream_ended)
+        elif isinstance(event, PriorityUpdated):
+            self._on_priority(event)
         elif isinstance(event, HeadTooLarge):
             self.heads.pop(event.stream_id, None)
             self.answer_error(event.stream_id, over("the head is too large", "max_head_bytes", event.stream_id), False)
+
+    def _on_priority(self, event: PriorityUpdated) -> None:
+        """RFC 9218 section 7.2. One that overtakes its request is kept for it."""
+        stream_id, priority = event.stream_id, event.priority
+        if self._has_ended:  # the rest of what came with the frame that was too much
+            return
+        if not self._control.spend(self.now):
+            self._events.append(PeerErred(over("too many PRIORITY_UPDATE frames", "max_control_frames", None)))
+            self._terminate(AbortReason.LIMIT)
+            return
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            if not stream.is_prioritized:
+                self._responses.prioritize(stream_id, *priority)
+                self._events.append(PriorityChanged(stream_id, *priority))
+        elif stream_id in self.heads or stream_id >= self.next_stream_id:
+            self._early.pop(stream_id, None)
+            self._early[stream_id] = priority
+            if len(self._early) > self._limits.max_concurrent_streams:
+                del self._early[next(iter(self._early))]
 
     def _on_head(self, event: HeadersReceived) -> None:
         stream_id, ended = event.stream_id, event.stream_ended
@@ -139,6 +174,8 @@ class Requests:
             if request.content_length:
                 raise RemoteProtocolError(_WRONG_LENGTH, stream_id=stream_id)
             request.expects_continue = False
+        if self._early:
+            request.priority = self._early.pop(stream_id, request.priority)
         stream = Stream(stream_id, request.authority, request.content_length, request.method == b"HEAD")
         self._responses.add(stream, request.priority)
         self._events.append(request)
@@ -247,6 +284,7 @@ class Requests:
 
     def end_all(self) -> None:
         """Every stream dies with the connection."""
+        self._has_ended = True
         for stream in list(self._streams.values()):
             if not stream.released:
                 self._events.append(StreamAborted(stream.stream_id, AbortReason.DISCONNECTED))

@@ -162,6 +162,16 @@ class Connection(QuicConnection):
             if stream_id & 3 == 0 or not responses_only
         )
 
+    def is_acknowledged(self, stream_id: int) -> bool:
+        """Whether the peer has confirmed all that was sent on a stream."""
+        stream = self._streams.get(stream_id)
+        return stream is None or not _is_unacknowledged(stream.sender)
+
+    @property
+    def max_requests(self) -> int:
+        """How many request streams the peer may have opened over the connection's life."""
+        return int(self._local_max_streams_bidi.value)
+
     @property
     def unanswered_probes(self) -> int:
         """Probes in a row that the peer left unanswered (RFC 9002 section 6.2); each waits twice as long."""

@@ -10,6 +10,8 @@ Rules of this module: it is the only one that touches private members of ``H3Con
   and no limit could be kept. In responses it costs more than it saves here: the client acknowledges every head on a
   stream of its own, 7 to 11 of some 55 to 180 µs a request.
 - GOAWAY is sent here; the library never does.
+- PRIORITY_UPDATE (RFC 9218 section 7.2) is read here. Of control frames the library keeps only SETTINGS and MAX_PUSH_ID
+  until they are whole, so this one goes by the latter's name until it is.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from aioquic.h3.connection import (
     H3Connection,
     H3Stream,
     HeadersState,
+    IdError,
     ProtocolError,
     Setting,
     encode_frame,
@@ -33,22 +36,30 @@ from aioquic.h3.connection import (
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.events import StopSendingReceived, StreamDataReceived, StreamReset
 
+from tricorn_transports.http.priority import DEFAULT, Priority, parse_priority
 from tricorn_transports.quic.aioquic.connection import Connection
 
 # The library's events, for those who may not import it themselves.
 __all__ = [
+    "MAX_REQUEST_STREAM",
     "Code",
     "DataReceived",
     "H3Event",
     "HeadTooLarge",
     "HeadersReceived",
     "Http3",
+    "PriorityUpdated",
     "StopSendingReceived",
     "StreamDataReceived",
     "StreamReset",
 ]
 
-#: Bytes of a SETTINGS or MAX_PUSH_ID frame; a generous one has a dozen settings of 16 bytes.
+#: RFC 9218 section 7.2: the frame types for request streams and for pushes.
+PRIORITY_UPDATE = 0xF0700
+PRIORITY_UPDATE_PUSH = 0xF0701
+#: RFC 9114 section 5.2: a GOAWAY that refuses nothing yet.
+MAX_REQUEST_STREAM = 2**62 - 4
+#: Bytes of a control frame; a generous SETTINGS has a dozen settings of 16 bytes.
 _MAX_CONTROL_FRAME = 4096
 
 
@@ -72,8 +83,24 @@ class HeadTooLarge(H3Event):
     stream_id: int
 
 
+@dataclass(slots=True)
+class PriorityUpdated(H3Event):
+    """The client has said how urgent a request is, which may be there already or still to come."""
+
+    stream_id: int
+    priority: Priority
+
+
 class _ExcessiveLoad(ProtocolError):
     error_code = ErrorCode.H3_EXCESSIVE_LOAD
+
+
+class _FrameError(ProtocolError):
+    error_code = ErrorCode.H3_FRAME_ERROR
+
+
+class _PriorityUpdate(int):
+    """A frame type that the library takes for MAX_PUSH_ID."""
 
 
 class _TooLarge(Exception):
@@ -85,8 +112,10 @@ class Http3(H3Connection):
 
     def __init__(self, quic: Connection, *, max_head_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
+        self._connection = quic
         super().__init__(quic)
         self._decoder = pylsqpack.Decoder(0, 0)
+        self._updates: list[H3Event] = []
 
     def end(self, stream_id: int) -> None:
         """Ends a response without a DATA frame."""
@@ -108,7 +137,16 @@ class Http3(H3Connection):
             self._local_control_stream_id, encode_frame(FrameType.GOAWAY, encode_uint_var(first_refused))
         )
 
+    @property
+    def goaway_is_known(self) -> bool:
+        """Whether the client has confirmed all that was said on the control stream."""
+        assert self._local_control_stream_id is not None
+        return self._connection.is_acknowledged(self._local_control_stream_id)
+
     def _handle_control_frame(self, frame_type: int, frame_data: bytes) -> None:
+        if isinstance(frame_type, _PriorityUpdate):
+            self._updates.append(self._read_priority_update(frame_data))
+            return
         super()._handle_control_frame(frame_type, frame_data)
         if frame_type == FrameType.SETTINGS:
             self._encoder = pylsqpack.Encoder()  # one that has not been told of the client's table
@@ -123,14 +161,35 @@ class Http3(H3Connection):
         super()._check_control_frame_type(frame_type)
         assert self._peer_control_stream_id is not None
         size = self._stream[self._peer_control_stream_id].frame_size
+        if frame_type == PRIORITY_UPDATE_PUSH:
+            raise IdError("PRIORITY_UPDATE for a push that was not promised")
+        if frame_type == PRIORITY_UPDATE:
+            frame_type = self._stream[self._peer_control_stream_id].frame_type = _PriorityUpdate(FrameType.MAX_PUSH_ID)
         if frame_type in (FrameType.SETTINGS, FrameType.MAX_PUSH_ID) and size is not None and size > _MAX_CONTROL_FRAME:
             raise _ExcessiveLoad(f"control frame of {size} bytes")
+
+    def _read_priority_update(self, payload: bytes) -> PriorityUpdated:
+        end = 1 << (payload[0] >> 6) if payload else 1  # a variable-length integer (RFC 9000 section 16)
+        if len(payload) < end:
+            raise _FrameError("PRIORITY_UPDATE without a stream")
+        stream_id = int.from_bytes(payload[:end], "big") & ((1 << (8 * end - 2)) - 1)
+        if stream_id & 3 or stream_id >> 2 >= self._connection.max_requests:
+            raise IdError("PRIORITY_UPDATE for what is no request stream, or not open to the client")
+        return PriorityUpdated(stream_id, parse_priority(payload[end:]) or DEFAULT)
+
+    def _receive_stream_data_uni(self, stream: H3Stream, data: bytes, stream_ended: bool) -> list[H3Event]:
+        events = super()._receive_stream_data_uni(stream, data, stream_ended)
+        if self._updates:
+            events, self._updates = [*events, *self._updates], []
+        return events
 
     def _check_request_or_push_frame_type(self, frame_type: int, stream: H3Stream) -> None:
         super()._check_request_or_push_frame_type(frame_type, stream)
         if frame_type == FrameType.HEADERS:
             if stream.frame_size is not None and stream.frame_size > self._max_head_bytes:
                 raise _TooLarge
+        elif frame_type in (PRIORITY_UPDATE, PRIORITY_UPDATE_PUSH):
+            raise FrameUnexpected("PRIORITY_UPDATE on a request stream")
         elif frame_type == FrameType.WEBTRANSPORT_STREAM:
             raise FrameUnexpected("WebTransport was not offered")
 
