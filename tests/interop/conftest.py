@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 APPS = Path(__file__).parent / "apps"
 
 #: What `.ci/run` installs: with CI set, its absence is a failure.
-INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "node", "h2spec")
+INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "node", "nginx", "h2spec")
 
 
 def find_program(name: str) -> str:
