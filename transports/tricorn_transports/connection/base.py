@@ -28,6 +28,7 @@ from tricorn_transports.events import (
     StreamAborted,
     StreamWritable,
 )
+from tricorn_transports.exchange.admission import refusal
 from tricorn_transports.exchange.host import Exchange, Worker, log
 from tricorn_transports.exchange.http import HttpExchange
 from tricorn_transports.exchange.pool import Pool
@@ -216,14 +217,18 @@ class Connection:
             exchange.aborted()
         elif isinstance(event, StreamWritable):
             exchange.writable()
-        elif isinstance(event, SendingEnded):
-            self._half_close()
         elif isinstance(event, PriorityChanged):
             exchange.priority_changed(event.urgency, event.incremental)
+        elif isinstance(event, SendingEnded):
+            self._half_close()
 
     def _start(self, request: RequestStarted) -> None:
         exchange: Exchange
-        if request.protocol == b"websocket" and Feature.TUNNEL in self.engine.features:
+        if (
+            request.protocol == b"websocket"
+            and Feature.TUNNEL in self.engine.features
+            and refusal(self.worker, request) is None  # else it is answered like any other
+        ):
             exchange = WebSocketExchange(self, request)
         elif Feature.TUNNEL in self.engine.features and (request.protocol is not None or request.method == b"CONNECT"):
             exchange = TunnelExchange(self, request)

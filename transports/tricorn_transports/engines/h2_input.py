@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -20,7 +21,7 @@ from tricorn_transports.engines.h2_output import H2Output
 from tricorn_transports.engines.h2_priority import Dependency
 from tricorn_transports.engines.h2_tree import DEFAULT_WEIGHT
 from tricorn_transports.engines.h2_windows import Stream
-from tricorn_transports.engines.head import parse_head
+from tricorn_transports.engines.head import CONNECTION_FIELDS, parse_head
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import (
     AbortReason,
@@ -37,6 +38,7 @@ from tricorn_transports.events import (
 _MAX_INBOUND_FRAME = 16_384
 #: Frames with less than this that belong to no stream, or only to one that is over, are mere work.
 _TINY = 128
+_NOT_ADOPTED = CONNECTION_FIELDS | {b"http2-settings"}
 SHUTDOWN_PING = b"goodbye\x00"
 
 
@@ -94,6 +96,29 @@ class H2Input(H2Output):
             # A header block in many frames, or one frame that is far too long: h2 holds either until it is whole.
             endless = LimitExceeded("a header block or a frame has no end", limit="max_head_bytes")
             self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, endless)
+        return events
+
+    def adopt(self, request: RequestStarted, settings: bytes, now: float) -> list[Event]:
+        """Begins with a request that came over HTTP/1.1, as stream 1 (RFC 7540 section 3.2).
+
+        Args:
+            request: It is complete; its fields that belong to HTTP/1.1's connection are left out.
+            settings: The payload of the client's first SETTINGS frame.
+
+        Raises:
+            RemoteProtocolError: The settings are invalid.
+        """
+        self._now = now
+        try:
+            self._connection.adopt(settings)
+        except H2ProtocolError as error:
+            raise RemoteProtocolError(f"HTTP2-Settings: {error}") from error
+        headers = [field for field in request.headers if field[0] not in _NOT_ADOPTED]
+        request = replace(request, stream_id=1, headers=headers, http_version="2", protocol=None)
+        events: list[Event] = []
+        self._open(request, None, events)
+        self._streams[1].ended = True
+        events.append(RequestEnded(1))
         return events
 
     def receive_eof(self, now: float) -> list[Event]:

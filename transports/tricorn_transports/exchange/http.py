@@ -20,6 +20,7 @@ from typing import Any, cast
 from tricorn_transports.abc import Feature, FileEngine, FileRegion, Message, Waiter
 from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
+from tricorn_transports.exchange.admission import refusal
 from tricorn_transports.exchange.base import APPLICATION_ERRORS, StreamExchange, wake
 from tricorn_transports.exchange.files import Region, open_file, read_region
 from tricorn_transports.exchange.head import (
@@ -31,6 +32,7 @@ from tricorn_transports.exchange.head import (
     response_head,
 )
 from tricorn_transports.exchange.host import Host, log
+from tricorn_transports.exchange.pace import BodyPace
 from tricorn_transports.exchange.push import Outcome, promise
 from tricorn_transports.exchange.scope import http_scope
 from tricorn_transports.exchange.states import ALLOWED, SendState, describe
@@ -63,6 +65,7 @@ class HttpExchange(StreamExchange):
         "_head",
         "_hints",
         "_left",
+        "_pace",
         "_peer_left",
         "_room",
         "_state",
@@ -77,6 +80,7 @@ class HttpExchange(StreamExchange):
         self._expects_continue = request.expects_continue
         self._body: list[bytes] = []
         self._body_size = 0
+        self._pace: BodyPace | None = None  # where the application had to wait
         self._ended = False
         self._delivered = False  # the application was given the body's end
         self._trailers: RawHeaders | None = None
@@ -136,8 +140,11 @@ class HttpExchange(StreamExchange):
             else:
                 self._breach("the client takes nothing of the response", "write_timeout", 408)
                 self._abort(AbortReason.TIMEOUT)
-        elif self._receivers and not self._ended:
-            self._breach("the client sends nothing more of the body", "body_timeout", 408)
+        elif self._receivers and not self._ended and not self._body:
+            if self._pace is not None and now >= self._pace.due:
+                self._breach("the client sends the body too slowly", "min_body_rate", 408)
+            else:
+                self._breach("the client sends nothing more of the body", "body_timeout", 408)
             self._answer_or_abort(408, AbortReason.TIMEOUT)
 
     # ------------------------------------------------------------------------------------------------- the ASGI call
@@ -146,9 +153,10 @@ class HttpExchange(StreamExchange):
         worker = self._host.worker
         worker.running.add(self)
         try:
-            length = self._request.content_length
-            if length is not None and length > worker.limits.max_body_bytes:
-                self._refuse_body()
+            refused = refusal(worker, self._request)
+            if refused is not None:
+                worker.log_peer_error(refused, self._host.client)
+                self._answer_or_abort(refused.status_hint, AbortReason.LIMIT)
             else:
                 # A local name: the scope leads back here, and a cycle would outlive each request.
                 extensions = self._host.extensions()
@@ -185,6 +193,8 @@ class HttpExchange(StreamExchange):
             if not self._delivered:
                 self._ask_for_body()
             await self._wait(self._receivers)
+            if self._pace is not None:
+                self._pace.resume(self._host.worker.runtime.now())
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -227,7 +237,15 @@ class HttpExchange(StreamExchange):
             if self._state is SendState.START or self._head is not None:
                 self._engine.send_informational(self.stream_id, 100, [])
                 self._host.flush()
-        self._wait_until(self._host.worker.runtime.now() + self._host.worker.timeouts.body_timeout)
+        worker = self._host.worker
+        now = worker.runtime.now()
+        when = now + worker.timeouts.body_timeout
+        if self._state is SendState.START or self._head is not None:
+            # Once the response has begun the two are in a conversation, whose pace is their own.
+            if self._pace is None:
+                self._pace = BodyPace(worker.limits.min_body_rate, worker.timeouts.body_grace)
+            when = min(when, self._pace.wait(now, self._body_size))
+        self._wait_until(when)
 
     def _refuse_body(self) -> None:
         self._breach("the request's body is too large", "max_body_bytes", 413)
@@ -464,6 +482,8 @@ class HttpExchange(StreamExchange):
             (b"content-length", b"%d" % len(body)),
             (b"date", current_date()),
         ]
+        if status == 408:
+            headers.append((b"connection", b"close"))  # RFC 9110 section 15.5.9: who is late is not waited for again
         is_head = self._request.method == b"HEAD"
         self._engine.send_headers(self.stream_id, status, headers, end=is_head)
         if not is_head:
