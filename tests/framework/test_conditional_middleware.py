@@ -248,6 +248,21 @@ async def test_the_bytes_that_the_client_gets_are_tagged(client_of):
     assert (response.body, response.headers["etag"]) == (b"HELLO", str(ETag.of(b"HELLO")))
 
 
+async def test_no_ranges_of_what_trailers_speak_of(client_of):
+    async def foreign(scope, receive, send):
+        headers = [(b"content-length", b"50000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+        await send({"type": "http.response.body", "body": BIG})
+        await send({"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]})
+
+    client = await client_of(App([Mount("/", foreign)]))
+    whole = await client.get("/", headers={"range": "bytes=0-9"})
+    assert (whole.status, whole.body, dict(whole.trailers)) == (200, BIG, {"x-sum": "1"})
+    assert "accept-ranges" not in whole.headers
+    saved = await client.get("/", headers={"if-none-match": whole.headers["etag"]})
+    assert (saved.status, saved.body) == (304, b"")
+
+
 async def test_no_ranges_over_a_coding_on_the_fly(client_of, tmp_path):
     """Starlette's middleware holds the start back, and sends the same message with other fields."""
 
@@ -257,17 +272,19 @@ async def test_no_ranges_over_a_coding_on_the_fly(client_of, tmp_path):
         async def read(self, offset, count):
             yield BIG[offset : offset + count]
 
-    for response in (lambda: SeekableResponse(Source(), etag="1"), Response(BIG), lambda: StreamingResponse([BIG])):
+    path = tmp_path / "page.html"
+    path.write_bytes(BIG)
+    for response in (
+        lambda: SeekableResponse(Source(), etag="1"),
+        lambda: FileResponse(path),
+        Response(BIG),
+        lambda: StreamingResponse([BIG]),
+    ):
         client = await client_of(app_of(response, middleware=[Middleware(GZipMiddleware)]))
         coded = await client.get("/", headers={"accept-encoding": "gzip", "range": "bytes=0-9"})
         assert (coded.status, coded.headers["content-encoding"]) == (200, "gzip")
         assert "accept-ranges" not in coded.headers
         assert gzip.decompress(coded.body) == BIG
-    path = tmp_path / "page.html"
-    path.write_bytes(BIG)
-    client = await client_of(app_of(lambda: FileResponse(path), middleware=[Middleware(GZipMiddleware)]))
-    by_path = await client.get("/", headers={"accept-encoding": "gzip", "range": "bytes=0-9"})
-    assert (by_path.status, by_path.body) == (200, BIG)  # too late for the range, and nothing is lost
 
 
 async def test_an_application_in_an_application_is_judged_once_and_by_its_own_rules(client_of):

@@ -265,7 +265,8 @@ class Judge:
         is_whole = fields.start["status"] == 200 and (
             b"%d" % len(body) == stated if stated is not None else bool(body) or not is_head
         )
-        cuttable = is_whole and fields.is_cuttable(self.auto_etag)
+        # What trailers say, they say of the whole.
+        cuttable = is_whole and fields.is_cuttable(self.auto_etag) and not fields.start.get("trailers", False)
         if is_whole and len(body) <= self.max_hashed and fields.get(b"etag") is None and not fields.is_unstorable():
             fields.add(b"etag", self._tag(body))
         if cuttable and len(body) >= _WORTH_RESUMING:
