@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tricorn.forms import FormData, UploadFile
     from tricorn.headers import Headers, MutableHeaders
     from tricorn.hints import Hint, Hinting, PushCookie
+    from tricorn.priority import Priority
     from tricorn.request import Request
     from tricorn.response import (
         EventSourceResponse,
@@ -57,6 +58,7 @@ __all__ = [
     "NoRoute",
     "NotModified",
     "PlainTextResponse",
+    "Priority",
     "PushCookie",
     "QueryParams",
     "RedirectResponse",
@@ -82,6 +84,7 @@ _MODULES = {
     "tricorn.forms": "FormData UploadFile",
     "tricorn.headers": "Headers MutableHeaders",
     "tricorn.hints": "Hint Hinting PushCookie",
+    "tricorn.priority": "Priority",
     "tricorn.request": "Request",
     "tricorn.response": "EventSourceResponse FileResponse HTMLResponse JSONResponse PlainTextResponse RedirectResponse "
     "Response SeekableResponse ServerSentEvent StreamingResponse",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tricorn.caching.etag import ETag
     from tricorn.forms import FormData
     from tricorn.hints.link import Hint, HintAttributes
+    from tricorn.priority import Priority
 
 #: Bytes that ``body()``, ``json()`` and ``form()`` take where the application sets no other limit.
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -229,6 +230,27 @@ class Request(Connection):
     def last_event_id(self) -> str | None:
         """``Last-Event-ID``: the last event that a reconnecting ``EventSource`` has seen."""
         return self.headers.get("last-event-id") or None
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent the response is (RFC 9218): what the client wished, and changes, or what was set here.
+
+        Setting it orders the response among the others of its connection at once, whatever the client says later; on a
+        server without ``tricorn.priority`` it is only remembered. A ``Priority`` field in the response does the same,
+        and tells proxies too.
+
+        Raises:
+            ValueError: Set to an urgency that is not 0 to 7.
+        """
+        from tricorn.priority import get_priority
+
+        return get_priority(self.scope)
+
+    @priority.setter
+    def priority(self, priority: Priority) -> None:
+        from tricorn.priority import set_priority
+
+        set_priority(self.scope, priority)
 
     @property
     def trailers(self) -> Headers | None:

@@ -8,6 +8,8 @@ from aioquic.buffer import encode_uint_var
 from aioquic.h3.connection import encode_frame
 from h2.settings import SettingCodes
 
+from tricorn import App, Priority, Request
+
 SIZE = 300_000
 
 pytestmark = pytest.mark.over("h2", "h2-tls", "h3")
@@ -151,3 +153,20 @@ def test_http_1_has_no_priorities(net, answer):
 
     assert net.client(app).request("GET", "/", [(b"priority", b"u=1")]).status == 200
     assert seen == [False]
+
+
+@pytest.mark.over("h2-tls", "h3")
+@pytest.mark.on("asyncio", "trio")
+def test_request_priority_reaches_the_server(net):
+    app = App()
+    seen = []
+
+    @app.get("/")
+    async def show(request: Request):
+        seen.append(request.priority)
+        request.priority = Priority(urgency=0)
+        seen.append(request.scope["extensions"]["tricorn.priority"]["get"]())
+        return "ok"
+
+    assert net.client(app).request("GET", "/", [(b"priority", b"u=5, i")]).body == b"ok"
+    assert seen == [(5, True), (0, False)]
