@@ -5,8 +5,9 @@ The public names. They are imported when they are first used, so that ``import t
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from tricorn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tricorn.app import App
@@ -95,16 +96,5 @@ _MODULES = {
     "tricorn.url": "URL QueryParams",
     "tricorn.websocket": "WebSocket",
 }
-_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module 'tricorn' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(module), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMap
 from dataclasses import dataclass
 from enum import Flag, auto
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from tricorn_transports.config import Limits, Timeouts
-from tricorn_transports.events import AbortReason, Event, RawHeaders, RequestStarted
+if TYPE_CHECKING:  # an application that another server serves needs neither
+    from tricorn_transports.config import Limits, Timeouts
+    from tricorn_transports.events import AbortReason, Event, RawHeaders, RequestStarted
 
 # ---------------------------------------------------------------------------------------------------- ASGI 3
 

@@ -12,18 +12,19 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
-from tricorn.caching.casper import HeldSet
 from tricorn.exceptions import ClientDisconnect
 from tricorn.headers import RawHeaders
-from tricorn.hints.cookie import is_for_one_client
 from tricorn.hints.link import EARLY, FETCHED, Hint, Link
 from tricorn.hints.settings import Hinting
 from tricorn.response.base import transmit
 from tricorn.types import Message, Scope, Send
 from tricorn_transports.http.promise import promised_fields
+
+if TYPE_CHECKING:
+    from tricorn.caching.casper import HeldSet
 
 #: In the scope: the request's ``Hinter``.
 HINTER: Final = "tricorn.hinter"
@@ -191,8 +192,11 @@ class Hinter:
         if status != 304:  # RFC 9110 section 15.4.5
             fields += [(b"link", link.encode("ascii")) for link in self._links]
         cookie = self._hinting.push_cookie
-        if self._grew and self._held and cookie is not None and is_for_one_client(status, fields):
-            fields.append(cookie.format(self._held, secure=self._scheme == "https"))
+        if self._grew and self._held and cookie is not None:
+            from tricorn.hints.cookie import is_for_one_client  # few applications have the cookie
+
+            if is_for_one_client(status, fields):
+                fields.append(cookie.format(self._held, secure=self._scheme == "https"))
         await self._send({**message, "headers": fields})
 
     async def _read(self, value: bytes, status: int) -> bytes:

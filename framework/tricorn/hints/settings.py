@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from tricorn.hints.cookie import PushCookie
+if TYPE_CHECKING:
+    from tricorn.hints.cookie import PushCookie
 
 HintMode: TypeAlias = Literal["auto", "push", "early", "link", "off"]
 _MODES: Final = ("auto", "push", "early", "link", "off")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from tricorn.middleware.compression import CompressionMiddleware
-from tricorn.middleware.conditional import ConditionalMiddleware
-from tricorn.middleware.cors import CORSMiddleware
-from tricorn.middleware.digest import DigestMiddleware
-from tricorn.middleware.errors import ErrorsMiddleware
-from tricorn.middleware.hosts import HTTPSRedirectMiddleware, TrustedHostsMiddleware
+from typing import TYPE_CHECKING
+
+from tricorn.lazy import lazy_names
 from tricorn.middleware.problem import problem
-from tricorn.middleware.sessions import Session, SessionMiddleware
-from tricorn.middleware.timing import ServerTimingMiddleware
-from tricorn.middleware.trace import TraceMiddleware
+
+if TYPE_CHECKING:
+    from tricorn.middleware.compression import CompressionMiddleware
+    from tricorn.middleware.conditional import ConditionalMiddleware
+    from tricorn.middleware.cors import CORSMiddleware
+    from tricorn.middleware.digest import DigestMiddleware
+    from tricorn.middleware.errors import ErrorsMiddleware
+    from tricorn.middleware.hosts import HTTPSRedirectMiddleware, TrustedHostsMiddleware
+    from tricorn.middleware.sessions import Session, SessionMiddleware
+    from tricorn.middleware.timing import ServerTimingMiddleware
+    from tricorn.middleware.trace import TraceMiddleware
 
 __all__ = [
     "CORSMiddleware",
@@ -27,3 +32,17 @@ __all__ = [
     "TrustedHostsMiddleware",
     "problem",
 ]
+
+_MODULES = {
+    "tricorn.middleware.compression": "CompressionMiddleware",
+    "tricorn.middleware.conditional": "ConditionalMiddleware",
+    "tricorn.middleware.cors": "CORSMiddleware",
+    "tricorn.middleware.digest": "DigestMiddleware",
+    "tricorn.middleware.errors": "ErrorsMiddleware",
+    "tricorn.middleware.hosts": "HTTPSRedirectMiddleware TrustedHostsMiddleware",
+    "tricorn.middleware.sessions": "Session SessionMiddleware",
+    "tricorn.middleware.timing": "ServerTimingMiddleware",
+    "tricorn.middleware.trace": "TraceMiddleware",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

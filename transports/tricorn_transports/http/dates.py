@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from datetime import UTC, datetime
-from email.utils import formatdate
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
-    )
-}
+_DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name.lower(): number for number, name in enumerate(_MONTH_NAMES, start=1)}
+_EPOCH = datetime(1970, 1, 1)
 
 #: No date of the three formats is longer, and nothing longer is looked at.
 _MAX_LENGTH = 64
@@ -30,7 +27,9 @@ _ASCTIME = re.compile(
 
 def format_date(seconds: float) -> str:
     """IMF-fixdate of a time in seconds since the epoch, rounded down: ``Sun, 06 Nov 1994 08:49:37 GMT``."""
-    return formatdate(seconds // 1, usegmt=True)
+    moment = _EPOCH + timedelta(seconds=seconds // 1)  # no platform's clock functions: any year is the same to it
+    day, month = _DAY_NAMES[moment.weekday()], _MONTH_NAMES[moment.month - 1]
+    return f"{day}, {moment.day:02} {month} {moment.year:04} {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
 
 
 def parse_date(text: str) -> float | None:
