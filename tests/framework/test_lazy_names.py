@@ -39,7 +39,8 @@ def test_an_application_loads_nothing_that_it_does_not_use() -> None:
     unused = {
         "email", "jinja2", "socket", "ssl", "tricorn.caching.casper", "tricorn.caching.control",
         "tricorn.caching.digest", "tricorn.forms", "tricorn.middleware.compression", "tricorn.response.file",
-        "tricorn.static", "tricorn_transports.config", "tricorn_transports.http.structured", "tricorn_transports.server",
+        "tricorn.static", "tricorn_transports.config", "tricorn_transports.http.structured",
+        "tricorn_transports.server",
     }  # fmt: skip
     assert "tricorn.app" in loaded
     assert loaded & unused == set()

@@ -22,7 +22,6 @@ from typing import cast
 from tricorn_transports.abc import ASGIApp, WSGIApp
 from tricorn_transports.config import Interface
 from tricorn_transports.errors import ConfigError
-from tricorn_transports.wsgi import WSGIToASGI
 
 _log = logging.getLogger("tricorn.error")
 
@@ -78,7 +77,11 @@ def adapt(app: object, interface: Interface = "auto", name: str = "app") -> ASGI
         raise ConfigError(f"app: {name} is not an application: {type(app).__name__} objects are not callable")
     if interface == "auto":
         interface = detect(app, name)
-    return cast("ASGIApp", app) if interface == "asgi" else WSGIToASGI(cast("WSGIApp", app))
+    if interface == "asgi":
+        return cast("ASGIApp", app)
+    from tricorn_transports.wsgi import WSGIToASGI
+
+    return WSGIToASGI(cast("WSGIApp", app))
 
 
 def detect(app: Callable[..., object], name: str = "app") -> Interface:

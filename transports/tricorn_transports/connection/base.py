@@ -34,7 +34,6 @@ from tricorn_transports.exchange.http import HttpExchange
 from tricorn_transports.exchange.pool import Pool
 from tricorn_transports.exchange.scope import http_extensions
 from tricorn_transports.exchange.tunnel import TunnelExchange
-from tricorn_transports.exchange.websocket import WebSocketExchange
 
 
 class Alarm(Protocol):
@@ -229,6 +228,8 @@ class Connection:
             and Feature.TUNNEL in self.engine.features
             and refusal(self.worker, request) is None  # else it is answered like any other
         ):
+            from tricorn_transports.exchange.websocket import WebSocketExchange  # and its library, if one ever comes
+
             exchange = WebSocketExchange(self, request)
         elif Feature.TUNNEL in self.engine.features and (request.protocol is not None or request.method == b"CONNECT"):
             exchange = TunnelExchange(self, request)
