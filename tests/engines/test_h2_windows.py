@@ -162,11 +162,11 @@ class Windows:
         self.windows.read(self.stream, size)
 
 
-def test_credit_goes_back_in_steps_of_half_a_window() -> None:
+def test_credit_goes_back_in_steps_of_a_quarter() -> None:
     end = Windows(stream_receive_buffer=100_000, connection_receive_buffer=400_000)
-    for _ in range(20):
+    for _ in range(10):
         end.read(10_000, 0.0)
-    assert end.announced == [(50_000, 1), (50_000, 1), (50_000, 1), (200_000, None), (50_000, 1)]
+    assert end.announced == [(30_000, 1), (30_000, 1), (30_000, 1), (100_000, None)]
 
 
 def test_a_window_grows_for_who_fills_it_within_two_round_trips() -> None:
@@ -211,10 +211,10 @@ def test_who_reads_is_not_held_by_those_who_do_not() -> None:
 
 def test_a_step_that_was_too_small_is_made_when_others_leave_no_room_for_more() -> None:
     end = Windows(stream_receive_buffer=100_000, connection_receive_buffer=400_000)
-    end.read(45_000, 0.0)
+    end.read(20_000, 0.0)
     assert end.announced == []
     for number in (3, 5, 7):
         other = Stream(number, b"", None, False, end.windows.initial)
         end.windows.arrived(other, 100_000, 0.0)
     end.windows.arrived(Stream(9, b"", None, False, end.windows.initial), 55_000, 0.0)
-    assert end.announced == [(45_000, None)], "nobody may ever read, and nothing else would be told"
+    assert end.announced == [(20_000, None)], "nobody may ever read, and nothing else would be told"

@@ -5,8 +5,8 @@ be held for an application that does not read. So a stream begins with ``stream_
 application keeps up gets more.
 
 Rules of this module:
-- Credit goes back only for what was read (or thrown away), and in steps: when it is as much as the peer has left. Half
-  a window would be too much of a step where others, who read nothing, hold the rest of the connection's.
+- Credit goes back only for what was read (or thrown away), and in steps: of a quarter of what is not held by those who
+  do not read. A part of the whole window would never be reached where others hold the rest of the connection's.
 - A stream's window doubles when the peer has sent a whole one within two round trips, which it can do only if the
   application reads as fast; up to half of ``connection_receive_buffer``, so that no stream takes the others' place.
 - Whatever the streams have, together they never hold more than ``connection_receive_buffer``.
@@ -22,6 +22,9 @@ from typing import TypeAlias
 from tricorn_transports.config import Limits
 from tricorn_transports.engines import h2_wire as wire
 from tricorn_transports.engines import stream
+
+#: WINDOW_UPDATEs in a window: with fewer the peer stands still for longer, with more there are more frames.
+_STEPS = 4
 
 #: Sends a WINDOW_UPDATE: bytes, and the stream or ``None`` for the connection.
 Announce: TypeAlias = Callable[[int, int | None], None]
@@ -112,11 +115,11 @@ class ReceiveWindows:
         self._open_connection()
         if stream is not None and not stream.ended:
             stream.owed += credit
-            if stream.owed and 2 * stream.owed >= stream.window - stream.unread:
+            if stream.owed and _STEPS * stream.owed >= stream.window - stream.unread:
                 owed, stream.owed = stream.owed, 0
                 self._announce(owed, stream.stream_id)
 
     def _open_connection(self) -> None:
-        if self._owed and 2 * self._owed >= self.connection - self._unread:
+        if self._owed and _STEPS * self._owed >= self.connection - self._unread:
             owed, self._owed = self._owed, 0
             self._announce(owed, None)
