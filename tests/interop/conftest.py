@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 APPS = Path(__file__).parent / "apps"
 
 #: What `.ci/run` installs: with CI set, its absence is a failure.
-INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "node", "nginx", "h2spec")
+INSTALLED_BY_CI = ("chromium", "nghttp", "h2load", "curl", "node", "nginx", "h2spec", "varnishd")
 
 
 def find_program(name: str) -> str:
@@ -41,7 +42,7 @@ def find_program(name: str) -> str:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     return find_program
 
@@ -98,14 +99,16 @@ def wait_for_port(process: Process) -> None:
     raise AssertionError(f"nobody listens on {process.port}:\n{process.output()}")
 
 
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts ``command`` (``{port}`` replaced by a free one) with the apps importable; stopped with the test."""
+@contextmanager
+def launching(folder: Path) -> Iterator[Callable[..., Process]]:
+    """``start(command)``: see ``launch``. What was started is stopped at the end, the last first."""
     processes: list[Process] = []
 
-    def start(command: list[str], **environment: str) -> Process:
+    def start(command: list[str], *, configure: Callable[[int], object] | None = None, **environment: str) -> Process:
         port = free_port()
-        log = tmp_path / f"server-{len(processes)}.log"
+        if configure is not None:
+            configure(port)
+        log = folder / f"server-{len(processes)}.log"
         path = os.pathsep.join([str(ROOT), str(APPS)])
         with log.open("w") as stream:
             popen = subprocess.Popen(
@@ -113,7 +116,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 text=True,
-                cwd=tmp_path,
+                cwd=folder,
                 env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **environment},
             )
         process = Process(popen, port, log)
@@ -121,9 +124,28 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         wait_for_port(process)
         return process
 
-    yield start
-    for process in processes:
-        process.stop()
+    try:
+        yield start
+    finally:
+        for process in reversed(processes):
+            process.stop()
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts ``command`` (``{port}`` replaced by a free one) with the apps importable; stopped with the test.
+
+    ``configure(port)`` is called before, for a program that reads its port in a file.
+    """
+    with launching(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def launch_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Process]]:
+    """``launch`` for what all tests of a module share."""
+    with launching(tmp_path_factory.mktemp("launched")) as start:
+        yield start
 
 
 @pytest.fixture
