@@ -64,6 +64,7 @@ class Connection:
         "client",
         "pool",
         "pushed",
+        "running",
         "server",
         "worker",
     )
@@ -76,6 +77,7 @@ class Connection:
         self.server: tuple[str, int | None] | None = None
         self.alt_svc: bytes | None = None
         self.pushed: set[int] = set()
+        self.running = 0
         self.pool = Pool(worker.limits.max_websocket_message_bytes)
         self._alarm: Alarm | None = None
         self._engine = None
@@ -165,6 +167,7 @@ class Connection:
                     started, self._started = self._started, []
                     for exchange in started:
                         if exchange.stream_id in self._exchanges:  # else its client took it back in the same breath
+                            self.running += 1
                             exchange.task = self.worker.runtime.spawn(exchange.run)
                     if self._multiplexes and self._exchanges and not engine.is_closed():
                         self._flush_soon()
@@ -222,6 +225,10 @@ class Connection:
             self._half_close()
 
     def _start(self, request: RequestStarted) -> None:
+        if self._multiplexes and self.running + len(self._started) >= 2 * self.worker.limits.max_concurrent_streams:
+            # Streams that were taken back leave their applications running for a while; only so many may do that.
+            self.engine.abort(request.stream_id, AbortReason.REFUSED)
+            return
         exchange: Exchange
         if (
             request.protocol == b"websocket"

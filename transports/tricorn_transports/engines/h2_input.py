@@ -252,6 +252,7 @@ class H2Input(H2Output):
         self._wake_all()
 
     def _on_settings_ack(self, event: h2_events.SettingsAcknowledged, events: list[Event]) -> None:
+        self._on_control(event, events)
         self._windows.answered(self._now)
 
     def _on_ping_ack(self, event: h2_events.PingAckReceived, events: list[Event]) -> None:
@@ -315,6 +316,11 @@ class H2Input(H2Output):
         if not self._closed and not self._control.spend(self._now):
             error = LimitExceeded("too many frames that carry nothing", limit="max_control_frames")
             self._end(wire.ENHANCE_YOUR_CALM, AbortReason.LIMIT, events, error)
+
+    def abort(self, stream_id: int, reason: AbortReason) -> None:
+        super().abort(stream_id, reason)
+        if reason is AbortReason.REFUSED:  # the peer asks for more than may run
+            self._charge(self._events)
 
     def _charge(self, events: list[Event]) -> None:
         """A stream that the peer opened for nothing (CVE-2023-44487), or made us reset (CVE-2025-8671)."""

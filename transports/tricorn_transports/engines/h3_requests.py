@@ -270,6 +270,8 @@ class Requests:
     def abort(self, stream: Stream, reason: AbortReason) -> None:
         """Ends a stream at once, in both directions."""
         self._cut(stream, STREAM_CODES[reason])
+        if reason is AbortReason.REFUSED:  # the peer asks for more than may run
+            self._charge()
 
     def release(self, stream: Stream) -> None:
         """The exchange is over: the rest of the request is not wanted, and the record goes when the output has."""

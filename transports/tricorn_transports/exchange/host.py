@@ -90,6 +90,8 @@ class Host(Protocol):
     pushed: set[int]
     #: What bounds this connection's WebSockets together.
     pool: Pool
+    #: Applications of this connection that have not returned, whether or not anyone still wants their answer.
+    running: int
 
     @property
     def engine(self) -> HttpEngine: ...

@@ -178,6 +178,7 @@ class HttpExchange(StreamExchange):
                 raise
         finally:
             worker.running.discard(self)
+            self._host.running -= 1
 
     def _offer(self, extensions: dict[str, Any]) -> None:
         """Adds the extensions of a special kind of request."""

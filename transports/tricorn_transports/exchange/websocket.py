@@ -252,6 +252,7 @@ class WebSocketExchange(StreamExchange):
                 raise
         finally:
             worker.running.discard(self)
+            self._host.running -= 1
 
     async def receive(self) -> Message:
         if not self._was_connected:
