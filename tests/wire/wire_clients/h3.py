@@ -14,7 +14,7 @@ from aioquic.h3.connection import ErrorCode, H3Connection
 from aioquic.quic import events as quic_events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from wire_clients.base import Client, Headers, Response, status_of, without_pseudo
+from wire_clients.base import PATIENCE, Client, Headers, Response, status_of, without_pseudo
 
 
 class _Http3(H3Connection):
@@ -36,7 +36,13 @@ class H3Client(Client):
     scheme = b"https"
 
     def __init__(
-        self, address: tuple[str, int], ca: str, host: bytes = b"localhost", *, max_stream_data: int = 1 << 20
+        self,
+        address: tuple[str, int],
+        ca: str,
+        host: bytes = b"localhost",
+        *,
+        max_stream_data: int = 1 << 20,
+        patience: float = PATIENCE,
     ) -> None:
         super().__init__()
         self.host = host
@@ -57,7 +63,7 @@ class H3Client(Client):
         self.h3 = _Http3(self.quic)
         self._ready = False
         self.quic.connect(address, now=time.monotonic())
-        self.wait(lambda: self._ready or self.closed, "the handshake")
+        self.wait(lambda: self._ready or self.closed, "the handshake", patience)
 
     def _hold_windows_of_slow_streams(self) -> None:
         """aioquic opens a stream's window as bytes arrive and has no way to hold it; so its hook is replaced."""

@@ -45,6 +45,8 @@ from tricorn_transports.quic.aioquic.http3 import (
     StreamReset,
 )
 
+#: Frames without content that each request brings with it: reserved ones (RFC 9114 section 7.2.8), and priorities.
+_EARNED = 8
 _WRONG_LENGTH: Final = "the body is not as long as content-length says"
 
 
@@ -105,6 +107,8 @@ class Requests:
         if stream_id & 3 or stream_id in self._streams or self._is_wanted(stream_id):
             for found in self._h3.handle_event(event):
                 self._on_http(found)
+            if self._h3.idle_frames and not self._has_ended:
+                self._pay("frames that carry nothing")
         if event.end_stream:
             self.heads.pop(stream_id, None)
             self._unheard.discard(stream_id)
@@ -151,9 +155,8 @@ class Requests:
         stream_id, priority = event.stream_id, event.priority
         if self._has_ended:  # the rest of what came with the frame that was too much
             return
-        if not self._control.spend(self.now):
-            self._events.append(PeerErred(over("too many PRIORITY_UPDATE frames", "max_control_frames", None)))
-            self._terminate(AbortReason.LIMIT)
+        self._h3.idle_frames += 1
+        if not self._pay("PRIORITY_UPDATE frames"):
             return
         stream = self._streams.get(stream_id)
         if stream is not None:
@@ -174,6 +177,7 @@ class Requests:
             if request.content_length:
                 raise RemoteProtocolError(_WRONG_LENGTH, stream_id=stream_id)
             request.expects_continue = False
+        self._control.earn(_EARNED)
         if self._early:
             request.priority = self._early.pop(stream_id, request.priority)
         stream = Stream(stream_id, request.authority, request.content_length, request.method == b"HEAD")
@@ -253,6 +257,16 @@ class Requests:
         if stream is None or not stream.answered:
             self._charge()
 
+    def _pay(self, what: str) -> bool:
+        """CVE-2019-9518 and its kin: frames that cost and bring nothing. Whether the connection lives on."""
+        frames, self._h3.idle_frames = self._h3.idle_frames, 0
+        for _ in range(frames):
+            if not self._control.spend(self.now):
+                self._events.append(PeerErred(over(f"too many {what}", "max_control_frames", None)))
+                self._terminate(AbortReason.LIMIT)
+                return False
+        return True
+
     def _charge(self) -> None:
         """CVE-2023-44487: a request that is taken back before it is answered costs the client nothing else."""
         if not self._resets.spend(self.now):
@@ -301,6 +315,8 @@ class Requests:
         self._events.append(PeerErred(error))
         if not stream.released:
             self._events.append(StreamAborted(stream.stream_id, reason))
+        if reason is not AbortReason.TIMEOUT:
+            self._charge()
 
     def _cut(self, stream: Stream, code: Code) -> None:
         self._quic.reset_stream(stream.stream_id, code)

@@ -108,7 +108,12 @@ class _TooLarge(Exception):
 
 
 class Http3(H3Connection):
-    """The server's side of HTTP/3 on one connection."""
+    """The server's side of HTTP/3 on one connection.
+
+    Attributes:
+        idle_frames: Frames so far that brought no request forward: empty ones, and such as nobody here knows. Whoever
+            bounds them sets it back.
+    """
 
     def __init__(self, quic: Connection, *, max_head_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
@@ -116,6 +121,7 @@ class Http3(H3Connection):
         super().__init__(quic)
         self._decoder = pylsqpack.Decoder(0, 0)
         self._updates: list[H3Event] = []
+        self.idle_frames = 0
 
     def end(self, stream_id: int) -> None:
         """Ends a response without a DATA frame."""
@@ -159,6 +165,8 @@ class Http3(H3Connection):
 
     def _check_control_frame_type(self, frame_type: int) -> None:
         super()._check_control_frame_type(frame_type)
+        if frame_type != PRIORITY_UPDATE:  # which its event tells of
+            self.idle_frames += 1
         assert self._peer_control_stream_id is not None
         size = self._stream[self._peer_control_stream_id].frame_size
         if frame_type == PRIORITY_UPDATE_PUSH:
@@ -185,6 +193,8 @@ class Http3(H3Connection):
 
     def _check_request_or_push_frame_type(self, frame_type: int, stream: H3Stream) -> None:
         super()._check_request_or_push_frame_type(frame_type, stream)
+        if not stream.frame_size or frame_type not in (FrameType.DATA, FrameType.HEADERS):
+            self.idle_frames += 1
         if frame_type == FrameType.HEADERS:
             if stream.frame_size is not None and stream.frame_size > self._max_head_bytes:
                 raise _TooLarge
