@@ -13,6 +13,7 @@ import pytest
 import tricorn
 import tricorn.middleware
 import tricorn.response
+from tricorn.caching.control import Directives
 from tricorn_transports import cli
 from tricorn_transports.registry import transports
 from tricorn_transports.settings import SETTINGS
@@ -46,6 +47,14 @@ def test_every_public_name_stands_in_the_reference(module: ModuleType) -> None:
     assert missing == []
 
 
+def test_every_directive_stands_in_its_table() -> None:
+    table = (
+        (DOCS / "reference" / "cache-control.md").read_text().partition("\n## The directives")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)
+    assert sorted(rows) == sorted(name.replace("_", "-") for name in Directives.__annotations__ if name != "extensions")
+
+
 def test_every_command_stands_in_the_reference() -> None:
     page = (DOCS / "reference" / "cli.md").read_text()
     parser = cli._parser(cli._commands([]))
@@ -55,12 +64,13 @@ def test_every_command_stands_in_the_reference() -> None:
 
 
 def test_flags_that_pages_name_exist() -> None:
-    parser = cli._parser(cli._commands(["dev"]))
+    parser = cli._parser(cli._commands([]))
     (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     flags = {flag for command in commands.choices.values() for flag in command._option_string_actions} | {"--version"}
+    serving = {flag for name in ("run", "dev") for flag in commands.choices[name]._option_string_actions}
     text = "\n".join(page.read_text() for page in [DOCS.parent / "README.md", *DOCS.rglob("*.md")])
     for line in re.findall(r"^(?:\$ )?(?:\.venv/bin/)?tricorn (?:run|dev) .*(?:\\\n.*)*", text, re.MULTILINE):
-        assert set(re.findall(r"(?<=\s)--[a-z0-9-]+", line)) <= flags, line
+        assert set(re.findall(r"(?<=\s)--[a-z0-9-]+", line)) <= serving, line
     # Quoted alone, as in `--drain-timeout`: ours, unless a sentence is about another program.
     assert set(re.findall(r"`(--[a-z0-9-]+)`", text)) <= flags | FOREIGN_FLAGS
 

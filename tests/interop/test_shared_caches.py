@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,3 +267,17 @@ def test_a_policy_for_the_cache_alone(cache: Cache) -> None:
     assert [answer.text for answer in answers] == ["1", "1", "1"]
     assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
     assert cache.record("/cdn") == [["GET", 200]]
+
+
+def statements(configuration: str, prefix: str) -> set[str]:
+    lines = (line.partition("#")[0].strip() for line in configuration.splitlines())
+    return {line for line in lines if line.startswith(prefix)}
+
+
+def test_the_guide_shows_what_is_tested() -> None:
+    guide = (Path(__file__).parent.parent.parent / "docs" / "guides" / "caching.md").read_text()
+    own = {f"proxy_cache{name}" for name in (" shared;", " site;", "_path /var/cache/nginx/site keys_zone=site:10m;")}
+    assert statements(guide, "proxy_cache") - own == statements(NGINX, "proxy_cache_") - statements(
+        NGINX, "proxy_cache_p"
+    )
+    assert statements(guide, "set beresp") == statements(VARNISH.format(origin=0), "set beresp") != set()
