@@ -173,6 +173,18 @@ def test_writable_comes_once_and_only_when_asked_for() -> None:
     assert link.all(StreamWritable) == [StreamWritable(1)]
 
 
+def test_an_application_that_can_go_on_does_so_before_what_is_less_urgent() -> None:
+    link = connect(Limits(stream_send_buffer=1000))
+    for started in [link.ask(headers=[(b"priority", field)])[0] for field in (b"u=0", b"u=7")]:
+        link.engine.send_headers(started.stream_id, 200, [])
+        link.engine.send_data(started.stream_id, b"x" * 2000)
+        assert link.engine.sendable(started.stream_id) < 0
+    for stream_id in (1, 3):
+        assert [each for kind, each, _ in output(link) if kind == 0] == [stream_id]
+        assert output(link) == [], "not before it has been told"
+        assert link.engine.take_events() == [StreamWritable(stream_id)]
+
+
 def test_a_window_that_shuts_resumes_where_it_stopped() -> None:
     link = connect(settings={SettingCodes.INITIAL_WINDOW_SIZE: 10})
     started, response = link.ask()

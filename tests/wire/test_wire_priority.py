@@ -142,6 +142,57 @@ def test_a_client_may_change_its_mind(net, large):
     assert large.seen == {"/first": (3, False), "/second": (1, True)}
 
 
+@pytest.mark.on("asyncio", "uvloop")  # trio wakes tasks in no order
+def test_an_urgent_stream_is_not_held_by_one_for_later(net):
+    """Both give their bytes piece by piece, as fast as they are taken; what comes of the other meanwhile is counted."""
+    size = {"/now": 4_000_000, "/later": 60_000_000}
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(size[scope["path"]] // 40_000):
+            await send({"type": "http.response.body", "body": bytes(40_000), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    client = net.client(app)
+    if net.version == "2":
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 26})
+        client.h2.increment_flow_control_window(1 << 26)
+        client.flush()
+    later = client.responses[client.open("GET", "/later", [(b"priority", b"u=7")])]
+    client.wait(lambda: len(later.body) > 1_000_000)
+    now = client.responses[client.open("GET", "/now", [(b"priority", b"u=0")])]
+    client.wait(lambda: now.body)
+    before = len(later.body)
+    client.wait(lambda: now.ended)
+    assert len(later.body) - before < len(now.body) // 8
+    client.close()
+
+
+@pytest.mark.over("h2", "h2-tls")
+@pytest.mark.on("asyncio", "uvloop", "trio")
+def test_an_urgent_answer_does_not_wait_behind_what_the_kernel_holds(net):
+    """A client on a slow line asks for something urgent while much of another response is on its way."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(300 if scope["path"] == "/later" else 1):
+            await send({"type": "http.response.body", "body": bytes(40_000), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    client = net.client(app, receive_buffer=65_536)
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 26})
+    client.h2.increment_flow_control_window(1 << 26)
+    client.flush()
+    later = client.responses[client.open("GET", "/later", [(b"priority", b"u=7")])]
+    client.wait(lambda: later.body)
+    for _ in range(20):
+        client.poll(0.02, read=False)  # the client reads nothing for a while, and everything on the way fills up
+    before = len(later.body)
+    now = client.responses[client.open("GET", "/now", [(b"priority", b"u=0")])]
+    client.wait(lambda: now.ended)
+    assert len(later.body) - before < 1_000_000
+
+
 @pytest.mark.over("h1", "h1-tls")
 @pytest.mark.on("asyncio")
 def test_http_1_has_no_priorities(net, answer):

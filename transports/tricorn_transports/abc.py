@@ -216,6 +216,8 @@ class StreamEngine(HttpEngine, Protocol):
         """The next output, in order, ``b""``-free. At most some 256 KiB a call; empty when there is none now.
 
         It is called only while the socket takes bytes, so what waits stays in the engine, where priorities order it.
+        An engine that multiplexes ends its output with a ``StreamWritable``, and gives no more of any body until that
+        was taken: the application that can go on may be the most urgent one.
         A ``FileRegion``, of any length, comes last, and only where the context says ``sends_files``.
         """
 

@@ -27,6 +27,10 @@ BACKLOG = 2048
 #: in any burst. The kernel cuts the wish down to its own maximum.
 UDP_BUFFER = 4 << 20
 
+#: Bytes of a TCP connection that the kernel takes beyond what it can send now. By itself it takes 4 MiB of a response,
+#: and one that is more urgent waits behind them.
+UNSENT = 131_072
+
 #: How often a free port is looked for that TCP and UDP can share.
 _PORT_ATTEMPTS = 32
 
@@ -190,6 +194,8 @@ def _open(
             # A port whose last connections linger in TIME_WAIT is free. Never on UDP, where this option would let a
             # second server take the first one's datagrams.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)  # accepted ones inherit it
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UDP_BUFFER)

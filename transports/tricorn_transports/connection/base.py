@@ -6,6 +6,8 @@ Rules of this module:
 - A turn that starts applications of a protocol which multiplexes leaves the writing to the end of the loop's round:
   what they answer at once leaves with what the turn itself has to say.
 - A command given outside a turn (by an application that was waiting) asks for one with ``flush()``.
+- When an application whose stream was full can go on, nothing more is written until it has had its chance to: what it
+  sends may be more urgent than what waits. Otherwise every stream would get as much as the most urgent one.
 - New requests that a turn brings up (pipelining) are handled in its loop, never by recursion.
 """
 
@@ -56,6 +58,7 @@ class Connection:
         "_extensions",
         "_extensions_features",
         "_flush_asked",
+        "_gives_way",
         "_in_turn",
         "_multiplexes",
         "_peer_left_at",
@@ -85,6 +88,7 @@ class Connection:
         self._started: list[Exchange] = []
         self._in_turn = False
         self._flush_asked = False
+        self._gives_way = False
         self._multiplexes = False
         self._extensions: dict[str, Any] = {}
         self._extensions_features: Feature | None = None
@@ -172,9 +176,17 @@ class Connection:
                     if self._multiplexes and self._exchanges and not engine.is_closed():
                         self._flush_soon()
                         return
+                if self._gives_way and not engine.is_closed():
+                    break
                 self._write()
                 events = engine.take_events()
                 if not events:
+                    break
+                if self._multiplexes and any(type(event) is StreamWritable for event in events):
+                    for event in events:
+                        self._dispatch(event)
+                    self._gives_way = True
+                    self.worker.runtime.call_soon(self._go_on)
                     break
         finally:
             self._in_turn = False
@@ -187,6 +199,11 @@ class Connection:
 
     def _flush_now(self) -> None:
         self._flush_asked = False
+        if self._engine is not None:
+            self.turn_alone(())
+
+    def _go_on(self) -> None:
+        self._gives_way = False
         if self._engine is not None:
             self.turn_alone(())
 

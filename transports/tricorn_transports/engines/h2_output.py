@@ -233,7 +233,9 @@ class H2Output:
         self._now = now
         scheduler = self._scheduler
         budget = _FLUSH_BYTES
-        while budget > 0:
+        # An application that can go on does so before others of less urgency have their turn; else every stream that
+        # has something would get as much as the most urgent one.
+        while budget > 0 and not self._events:
             stream_id = scheduler.next()
             if stream_id is None:
                 break

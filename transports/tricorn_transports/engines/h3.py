@@ -178,7 +178,7 @@ class H3Engine:
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Path]]:
         quic, requests, responses = self._quic, self._requests, self._responses
-        if not self._has_output or not quic.began:
+        if not self._has_output or not quic.began or self._events:
             return []
         self._set_now(now)
         self._has_output = False

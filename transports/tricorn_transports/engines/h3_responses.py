@@ -143,7 +143,8 @@ class Responses:
                 scheduler.ready(stream_id)
             else:
                 ahead += quic.sending(stream_id)[0]
-        while ahead < _AHEAD:
+        # An application that can go on does so before others of less urgency have their turn.
+        while ahead < _AHEAD and not writable:
             next_id = scheduler.next()
             if next_id is None:
                 break
