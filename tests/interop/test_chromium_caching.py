@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, Response, sync_playwright
+
+from tricorn.caching import CacheControl, freshness_of
+from tricorn.caching.freshness import Source
+from tricorn.headers import Headers
 
 pytestmark = pytest.mark.interop
 
@@ -74,3 +80,49 @@ def test_a_second_visit_asks_for_what_the_policy_says(
     }
     assert {path for path, size in second.items() if not size} == {"/fresh.js", "/app.0123456789abcdef.js"}
     assert second["/validated.css"] < first["/validated.css"]
+
+
+#: What the page shows, in contrast to what its scripts fetch to show that it is new.
+SHOWN = ("document", "stylesheet", "script", "image", "font")
+
+
+def expected_statuses(answer: Response) -> list[int] | None:
+    """What is answered to a second visit, by the first answer's own fields; ``None`` where it says nothing."""
+    headers = Headers([(name.encode(), value.encode()) for name, value in answer.headers.items()])
+    control = CacheControl.parse(headers.get("cache-control", ""))
+    if control.no_store:
+        return [200]
+    freshness = freshness_of(answer.status, headers, now=time.time(), shared=False)
+    if freshness.source is Source.HEURISTIC:
+        return None
+    if freshness.is_fresh and not freshness.must_validate:
+        return []
+    return [304] if "etag" in headers or "last-modified" in headers else [200]
+
+
+@pytest.mark.parametrize("protocol", HTTP)
+def test_the_tour_is_asked_for_as_its_policies_say(
+    protocol: str, tricorn_run: Callable[..., Any], browse: Callable[..., Any]
+) -> None:
+    server = tricorn_run("examples.tour:app", "--http", HTTP[protocol])
+    url = f"https://localhost:{server.port}"
+    answers: list[Response] = []
+    with browse(protocol, server.port) as context:
+        context.on("response", lambda answer: answers.append(answer))  # a built-in function cannot be watched with
+        visit(context, url + "/", "html[data-ready]")
+        expected = {
+            answer.url.removeprefix(url): statuses
+            for answer in answers
+            if answer.request.resource_type in SHOWN and (statuses := expected_statuses(answer)) is not None
+        }
+        visited = len(server.output())
+        visit(context, url + "/", "html[data-ready]")
+    server.stop()  # so that its log is whole
+
+    seen: dict[str, list[int]] = {path: [] for path in expected}
+    for path, status in re.findall(r'"GET (\S+) HTTP/[0-9.]+" ([0-9]{3})', server.output()[visited:]):
+        if path in seen:
+            seen[path].append(int(status))
+    assert len(expected) > 24
+    assert [304] in expected.values()
+    assert seen == expected
