@@ -47,13 +47,14 @@ async def test_early_exit(client_of, sync):
     assert (await client.get("/", headers={"if-none-match": '"v2"'})).body == b"expensive"
 
 
-async def test_a_response_s_own_validators_win_and_a_shared_one_is_not_changed(client_of):
+@pytest.mark.parametrize("more", [(), (200,)], ids=["alone", "with a status"])
+async def test_a_response_s_own_validators_win_and_a_shared_one_is_not_changed(client_of, more):
     shared = Response("x")
     versions = iter(("one", "two"))
 
     async def page(request: Request):
         request.check_preconditions(etag=next(versions))
-        return shared
+        return (shared, *more) if more else shared
 
     async def own(request: Request):
         request.check_preconditions(etag="checked")

@@ -37,9 +37,24 @@ class AsChecked:
         return Answer(self.client.request(method, path, headers=headers, content=data))
 
 
+def in_between(app):
+    """Middleware that does nothing: so responses cannot know that nobody stands between them and the judge."""
+
+    async def pass_on(scope, receive, send):
+        async def send_on(message):
+            await send(message)
+
+        await app(scope, receive, send_on)
+
+    return pass_on
+
+
+@pytest.mark.parametrize("middleware", [(), (in_between,)], ids=["direct", "in between"])
 @pytest.mark.parametrize("version", ["1.1", "2", "3"])
-def test_matrix(version):
+def test_matrix(version, middleware):
     app, checks = load("apps/caching_app").app, load("caching_checks")
+    for layer in middleware:
+        app.add_middleware(layer)
     with Client(app, http_version=version) as client:
         checks.check_matrix(AsChecked(client))
         checks.check_changes(AsChecked(client))
