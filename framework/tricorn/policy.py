@@ -26,6 +26,7 @@ from tricorn.caching.conditional import (
 from tricorn.caching.etag import ETag
 from tricorn.concurrency import call
 from tricorn.exceptions import HTTPException
+from tricorn.foreign import lower_cased
 from tricorn.headers import MutableHeaders, RawHeaders, encode_value
 from tricorn.hints.link import Hint
 from tricorn.hints.settings import is_part_of_page
@@ -264,7 +265,7 @@ def add_missing(raw: RawHeaders, fields: RawHeaders) -> None:
 
 
 class Declared:
-    """Middleware around a foreign application, for what is declared around it.
+    """Middleware around a foreign application, for what is declared around it. Its field names become lower-case.
 
     Whether that application has the resource at all is not known, so that a GET always reaches it, and its answer is
     judged; what changes something is judged before.
@@ -274,9 +275,12 @@ class Declared:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        policy: CachePolicy | None = scope.get(POLICY)
-        if policy is None or scope["type"] != "http":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        policy: CachePolicy | None = scope.get(POLICY)
+        if policy is None:
+            await self._app(scope, receive, lower_cased(send))
             return
         from tricorn.request import Request
 
@@ -296,4 +300,4 @@ class Declared:
                 message = {**message, "headers": raw}
             return send(message)
 
-        await self._app(scope, receive, send_declared)
+        await self._app(scope, receive, lower_cased(send_declared))

@@ -259,6 +259,20 @@ async def test_a_date_that_guards_nothing_is_no_precondition(client_of):
     assert (await client.put("/", headers={"if-match": '"v1"'})).status == 200
 
 
+@pytest.mark.parametrize("declared", [{}, {"cache": "public, max-age=60", "etag": '"ours"', "vary": "Accept"}])
+async def test_a_foreign_application_s_field_names_are_read_in_whatever_case(client_of, declared):
+    async def django(scope, receive, send):
+        fields = [(b"ETag", b'"own"'), (b"Cache-Control", b"no-store"), (b"Vary", b"Cookie")]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    client = await client_of(App([Mount("/", django, **declared)]))
+    whole = await client.get("/")
+    assert [whole.headers.getlist(name) for name in ("etag", "cache-control")] == [['"own"'], ["no-store"]]
+    assert whole.headers["vary"] == ("Cookie, Accept" if declared else "Cookie")
+    assert (await client.get("/", headers={"if-none-match": '"own"'})).status == 304
+
+
 def test_declarations_are_checked():
     async def page():
         return "x"

@@ -7,16 +7,16 @@ request that is repeated is the same one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from time import time
 from typing import Final
 
 import anyio
 
 from tricorn.explain.facts import Answer, Asked, Observed
+from tricorn.foreign import lower_cased
 from tricorn.headers import Headers
 from tricorn.testing import AsyncClient
-from tricorn.types import ASGIApp, Message, Receive, Scope, Send
+from tricorn.types import ASGIApp, Receive, Scope, Send
 
 #: What a host name means that nobody gave. Frameworks that check it let this one through while they debug.
 BASE_URL: Final = "http://localhost"
@@ -48,7 +48,7 @@ async def observe(app: ASGIApp, asked: Asked, *, timeout: float = 10.0) -> Obser
         ValueError: The target cannot be one.
         Exception: What the application raised.
     """
-    async with AsyncClient(_lower_cased(app), base_url=BASE_URL, timeout=timeout) as client:
+    async with AsyncClient(_with_lower_names(app), base_url=BASE_URL, timeout=timeout) as client:
         answer = await _send(client, asked)
         now = time()
         again = revalidated = ranged = None
@@ -63,18 +63,11 @@ async def observe(app: ASGIApp, asked: Asked, *, timeout: float = 10.0) -> Obser
         return Observed(asked, answer, now, again, revalidated, ranged)
 
 
-def _lower_cased(app: ASGIApp) -> ASGIApp:
-    """The application with its field names in lower case, as servers make them; not every framework does (Django)."""
+def _with_lower_names(app: ASGIApp) -> ASGIApp:
+    async def with_lower_names(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, lower_cased(send))
 
-    async def lower_cased(scope: Scope, receive: Receive, send: Send) -> None:
-        def send_lower_cased(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start" and "headers" in message:
-                message = {**message, "headers": [(name.lower(), value) for name, value in message["headers"]]}
-            return send(message)
-
-        await app(scope, receive, send_lower_cased)
-
-    return lower_cased
+    return with_lower_names
 
 
 def _conditions(headers: Headers) -> list[tuple[str, str]]:
