@@ -1,4 +1,4 @@
-"""One representation as four kinds of response, and an item that can be changed."""
+"""One representation as five kinds of response, and an item that can be changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tricorn import App, FileResponse, Middleware, Request, Response, StreamingResponse
+from tricorn import App, FileResponse, Middleware, Request, Response, StaticFiles, StreamingResponse
 from tricorn.response import SeekableResponse
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +28,12 @@ async def lifespan(app: App) -> AsyncIterator[Mapping[str, object]]:
 
 
 app = App(lifespan=lifespan, cache="public, max-age=60", vary="Accept-Language")
+
+# What is mounted is there before anything starts.
+assets = TemporaryDirectory()
+Path(assets.name, "content.bin").write_bytes(CONTENT)
+os.utime(Path(assets.name, "content.bin"), (MOMENT, MOMENT + 0.25))
+app.mount("/static", StaticFiles(assets.name, media_types={"bin": FIELDS["content-type"]}))
 
 
 @app.get("/buffered")
@@ -66,7 +72,7 @@ class Truncating:
 
 @app.get("/shrinking", middleware=[Middleware(Truncating)])
 async def shrinking(request: Request) -> Response:
-    request.state.shrinking.write_bytes(CONTENT)
+    request.state.shrinking.write_bytes(CONTENT * 4)  # a small file is read before anything is sent
     return FileResponse(request.state.shrinking)
 
 
