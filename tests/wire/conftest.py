@@ -130,6 +130,20 @@ def net(request: pytest.FixtureRequest, certificate: Any, serve: Any, stages: An
 
 
 @pytest.fixture
+def make_net(certificate: Any, serve: Any, stages: Any) -> Iterator[Callable[[str], Net]]:
+    """``make_net("h2-tls")``: for tests that bring a server of another kind."""
+    made: list[Net] = []
+
+    def make(protocol: str) -> Net:
+        made.append(Net(protocol, "asyncio", certificate, serve, stages))
+        return made[-1]
+
+    yield make
+    for net in made:
+        net.close()
+
+
+@pytest.fixture
 def make_wire_client() -> Callable[[str, socket.socket], Client]:
     """A clear-text client over a socket of the test's own: ``make_wire_client("1", sock)``."""
     return lambda version, sock: (H1Client if version == "1" else H2Client)(Wire(sock))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-import anyio
 import pytest
+from wire_clients.abuse_app import App
 from wire_clients.attacks import BORNE, THROWN_OUT, late_provoked, late_reset
 from wire_clients.h2_raw import REFUSED_STREAM, H2Raw, frame, rst
 
@@ -16,42 +16,6 @@ from tricorn_transports.config import Limits, Timeouts
 
 H2 = pytest.mark.over("h2", "h2-tls")
 AMOUNT = 20_000
-
-
-class App:
-    """``/hold`` reads nothing and answers nothing until it is released; ``/large`` sends 4 MiB; else ``ok``.
-
-    Attributes:
-        running: Calls that have not returned; ``most`` is the most there were at once.
-    """
-
-    def __init__(self):
-        self.running = self.most = self.calls = 0
-        self.released = False
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            raise RuntimeError("nothing to start")
-        self.calls += 1
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await self.answer(scope, send)
-        finally:
-            self.running -= 1
-
-    async def answer(self, scope, send):
-        if scope["path"] == "/hold":
-            while not self.released:
-                await anyio.sleep(0.01)
-        size = 4 << 20 if scope["path"] == "/large" else 2
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            for start in range(0, size, 65_536):
-                part = min(65_536, size - start)
-                await send({"type": "http.response.body", "body": b"x" * part, "more_body": start + part < size})
-        except OSError:
-            return
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import anyio
 import pytest
-from aioquic.buffer import encode_uint_var
+from wire_clients.abuse_app import App
+from wire_clients.attacks_h3 import THROWN_OUT, late_reset
 
 from tricorn_transports.config import Limits, Timeouts
 
@@ -16,145 +14,11 @@ EXCESSIVE_LOAD, REQUEST_CANCELLED, REQUEST_REJECTED = 0x107, 0x10C, 0x10B
 STREAM_LIMIT_ERROR = 0x4
 
 
-class App:
-    """``/hold`` answers nothing until it is released; ``/large`` sends 4 MiB; else ``ok``."""
-
-    def __init__(self):
-        self.running = self.most = self.calls = 0
-        self.released = False
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            raise RuntimeError("nothing to start")
-        self.calls += 1
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            while scope["path"] == "/hold" and not self.released:
-                await anyio.sleep(0.01)
-            size = 4 << 20 if scope["path"] == "/large" else 2
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            for start in range(0, size, 65_536):
-                part = min(65_536, size - start)
-                await send({"type": "http.response.body", "body": b"x" * part, "more_body": start + part < size})
-        except OSError:
-            return
-        finally:
-            self.running -= 1
-
-
 @pytest.fixture
 def app():
     app = App()
     yield app
     app.released = True
-
-
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    return encode_uint_var(kind) + encode_uint_var(len(payload)) + payload
-
-
-def on_control_stream(peer, data: bytes) -> None:
-    peer.quic.send_stream_data(peer.h3._local_control_stream_id, data)
-    peer.flush()
-
-
-def held_stream(peer) -> int:
-    return peer.open("POST", "/hold", end=False)
-
-
-def may_open(peer, stream: int) -> bool:
-    """Whether the server has room for it: aioquic holds a stream back till then, but not what stops it."""
-    return stream // 4 < peer.quic._remote_max_streams_bidi
-
-
-def rapid_reset(peer, amount) -> Iterator[None]:
-    for number in range(amount):
-        if peer.closed:
-            return
-        stream = peer.open("GET", "/")
-        while not (peer.closed or may_open(peer, stream)):
-            peer.poll(0.01)
-        if not peer.closed:
-            peer.reset(stream)
-        if number % 20 == 0:
-            yield
-
-
-def late_reset(peer, amount, burst=50) -> Iterator[None]:
-    for _ in range(amount // burst):
-        if peer.closed:
-            return
-        streams = [peer.open("GET", "/hold") for _ in range(burst)]
-        for _ in range(5):
-            peer.poll(0.01)
-        for stream in streams:
-            if not peer.responses[stream].over:
-                peer.reset(stream)
-        yield
-
-
-def wrong_lengths(peer, amount) -> Iterator[None]:
-    for number in range(amount):
-        if peer.closed:
-            return
-        stream = peer.open("POST", "/hold", [(b"content-length", b"1")], end=False)
-        peer.send(stream, b"too much", end=True)
-        if number % 20 == 0:
-            yield
-
-
-def malformed_heads(peer, amount) -> Iterator[None]:
-    for number in range(amount):
-        if peer.closed:
-            return
-        peer.open("GET", "/", [(b"Upper", b"case")])
-        if number % 20 == 0:
-            yield
-
-
-def _flood(peer, stream, data, amount) -> Iterator[None]:
-    for _ in range(max(amount // 100, 1)):
-        if peer.closed:
-            return
-        peer.quic.send_stream_data(stream, data * 100)
-        peer.flush()
-        yield
-
-
-def empty_data(peer, amount) -> Iterator[None]:
-    return _flood(peer, held_stream(peer), frame(0), amount)
-
-
-def unknown_frames(peer, amount) -> Iterator[None]:
-    return _flood(peer, held_stream(peer), frame(0x21), amount)
-
-
-def unknown_control_frames(peer, amount) -> Iterator[None]:
-    return _flood(peer, peer.h3._local_control_stream_id, frame(0x21), amount)
-
-
-def goaways(peer, amount) -> Iterator[None]:
-    return _flood(peer, peer.h3._local_control_stream_id, frame(7, b"\x00"), amount)
-
-
-def priority_updates(peer, amount) -> Iterator[None]:
-    stream = held_stream(peer)
-    update = frame(0xF0700, encode_uint_var(stream) + b"u=1")
-    return _flood(peer, peer.h3._local_control_stream_id, update, amount)
-
-
-THROWN_OUT = {
-    rapid_reset: "max_resets",
-    late_reset: "max_resets",
-    wrong_lengths: "max_resets",
-    malformed_heads: "max_resets",
-    empty_data: "max_control_frames",
-    unknown_frames: "max_control_frames",
-    unknown_control_frames: "max_control_frames",
-    goaways: "max_control_frames",
-    priority_updates: "max_control_frames",
-}
 
 
 @pytest.mark.parametrize("attack", THROWN_OUT, ids=lambda attack: attack.__name__)
