@@ -416,6 +416,17 @@ async def test_an_index_and_a_page_for_what_is_missing(folder, client_of):
     assert (ranged.status, ranged.body) == (404, b"<p>none")
 
 
+async def test_no_policy_for_files_holds_for_the_page_for_what_is_missing(folder, client_of):
+    write(folder / "404.html", b"<p>none")
+    files = StaticFiles(folder, html=True, cache_control=CacheControl.public(max_age=3600))
+    client = await client_of(App([Mount("/site", files, cache=CacheControl.public(max_age=60))]))
+    assert (await client.get("/site/docs/")).headers["cache-control"] == "public, max-age=3600"
+    for path, policy in (("/site/none", "no-cache"), ("/site/app.0123456789abcdef.css", "no-store")):
+        missing = await client.get(path)
+        assert (missing.status, missing.body, missing.headers["cache-control"]) == (404, b"<p>none", policy)
+    assert (await client.get("/site/404.html")).headers["cache-control"] == "public, max-age=3600"
+
+
 async def test_no_index_without_being_asked(client):
     for path in ("/assets/", "/assets/docs", "/assets/docs/"):
         assert (await client.get(path)).status == 404

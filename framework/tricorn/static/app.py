@@ -126,13 +126,16 @@ class StaticFiles:
         if isinstance(found, Directory):
             await self._redirect(scope, receive, send)
             return
+        # What is not there yet may come soon, in the middle of a deployment: no cache shall remember that it is not.
+        is_awaited = without_hash(names[-1] if names else "") is not None
         if found is None:
-            # What is not there yet may come soon, in the middle of a deployment: no cache shall remember this.
-            awaited = names and without_hash(names[-1]) is not None
-            raise HTTPException(404, headers={"cache-control": "no-store"} if awaited else None)
+            raise HTTPException(404, headers={"cache-control": "no-store"} if is_awaited else None)
         with found.opened.file:
-            status = 404 if found.missing else 200
-            start = {"type": "http.response.start", "status": status, "headers": self._fields(found, status, scope)}
+            if found.missing:
+                status, headers = 404, self._missing_fields(found, is_awaited, scope)
+            else:
+                status, headers = 200, self._fields(found, scope)
+            start = {"type": "http.response.start", "status": status, "headers": headers}
             if "tricorn.disconnect" not in (scope.get("extensions") or ()):
                 receive = ForeignReceive(scope, receive)
             await send_file(found.opened, start, scope, receive, send)
@@ -153,21 +156,35 @@ class StaticFiles:
             self._hot[names] = now + HOT_SECONDS
         return found
 
-    def _fields(self, found: Found, status: int, scope: Scope) -> RawHeaders:
-        name, opened = found.names[-1], found.opened
-        kind = self._media_types.get(name.rpartition(".")[2].lower()) or media_type_of(name)
-        raw: RawHeaders = [content_type(kind), (b"content-length", b"%d" % opened.info.st_size)]
-        if status == 200:
-            raw.append((b"etag", str(found.tag).encode("ascii")))
-            raw.append((b"last-modified", opened.last_modified().encode("ascii")))
-        if found.coding is not None:
-            raw.append((b"content-encoding", found.coding.encode("ascii")))
-        if found.varies:
-            MutableHeaders(raw).add_vary("Accept-Encoding")
+    def _fields(self, found: Found, scope: Scope) -> RawHeaders:
+        raw = self._content_fields(found)
+        raw.append((b"etag", str(found.tag).encode("ascii")))
+        raw.append((b"last-modified", found.opened.last_modified().encode("ascii")))
         if found.fingerprinted:
             raw.append((b"cache-control", _IMMUTABLE))
         elif (rule := self._rule("/".join(found.names))) is not None:
             raw.append((b"cache-control", rule))
+        return self._declared(200, raw, scope)
+
+    def _missing_fields(self, found: Found, is_awaited: bool, scope: Scope) -> RawHeaders:
+        """Of the page for what is not there: no validators, and none of the policies, which are for what is there."""
+        raw = self._content_fields(found)
+        if is_awaited:
+            raw.append((b"cache-control", b"no-store"))
+        return self._declared(404, raw, scope)
+
+    def _content_fields(self, found: Found) -> RawHeaders:
+        name, opened = found.names[-1], found.opened
+        kind = self._media_types.get(name.rpartition(".")[2].lower()) or media_type_of(name)
+        raw: RawHeaders = [content_type(kind), (b"content-length", b"%d" % opened.info.st_size)]
+        if found.coding is not None:
+            raw.append((b"content-encoding", found.coding.encode("ascii")))
+        if found.varies:
+            MutableHeaders(raw).add_vary("Accept-Encoding")
+        return raw
+
+    def _declared(self, status: int, raw: RawHeaders, scope: Scope) -> RawHeaders:
+        """With what is declared around this application, and without that: ask each time."""
         policy: CachePolicy | None = scope.get(POLICY)
         if policy is not None:
             policy.apply(status, raw, None)
