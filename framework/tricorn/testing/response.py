@@ -14,10 +14,10 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal
 
-from tricorn.exceptions import status_phrase
 from tricorn.headers import Headers
 from tricorn.testing.exchange import Exchange, Head, time_limit
 from tricorn.testing.scope import HttpVersion
+from tricorn_transports.http.status import status_phrase
 
 
 @dataclass(frozen=True, slots=True)
