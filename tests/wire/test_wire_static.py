@@ -149,7 +149,7 @@ def test_nothing_leads_out(net, app):
         if response.status == 400:
             client = net.client(app)
     refused = client.request("POST", "/assets/app.css", (), b"")
-    assert (refused.status, refused.header(b"allow")) == (405, b"GET, HEAD")
+    assert (refused.status, refused.header(b"allow")) == (405, b"GET, HEAD, OPTIONS")
 
 
 def slow_client(net):

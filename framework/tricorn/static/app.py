@@ -26,7 +26,7 @@ from tricorn.media_types import media_type_of
 from tricorn.middleware.conditional import ConditionalMiddleware
 from tricorn.middleware.problem import error_response
 from tricorn.policy import POLICY, CachePolicy, add_missing
-from tricorn.response.base import CONDITIONAL, content_type
+from tricorn.response.base import CONDITIONAL, Response, content_type
 from tricorn.response.file import send_file
 from tricorn.response.redirect import RedirectResponse
 from tricorn.routing.pattern import text_form
@@ -47,11 +47,11 @@ _MAX_HOT: Final = 8192
 
 _IMMUTABLE = b"public, max-age=31536000, immutable"
 _REVALIDATED = b"no-cache"
-_METHODS: Final = ("GET", "HEAD")
+_ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
 
 
 class StaticFiles:
-    """Serves the files below a directory, for GET and HEAD.
+    """Serves the files below a directory, for GET and HEAD (OPTIONS says so).
 
     They have strong ETags, Last-Modified and ranges. A file that was compressed before, ``app.css.br``, ``.zst`` or
     ``.gz`` beside ``app.css``, is sent to clients that take it, unless it is older than its file. ``static_url`` gives
@@ -118,8 +118,11 @@ class StaticFiles:
             pass  # nobody is left to be answered
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in _METHODS:
-            raise HTTPException(405, headers={"allow": ", ".join(_METHODS)})
+        if scope["method"] == "OPTIONS":  # as routes answer it
+            await Response(b"", 204, _ALLOW)(scope, receive, send)
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers=_ALLOW)
         names = names_of(text_form(scope), hidden=self._lookup.hidden)
         accept = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-encoding"]
         found = await self._search(names, accept)
