@@ -5,9 +5,9 @@ import pytest
 from tricorn import App, Request
 from tricorn.caching.casper import HeldSet
 from tricorn.caching.freshness import is_storable
+from tricorn.caching.privacy import is_for_one_client
 from tricorn.headers import Headers
 from tricorn.hints import Hinting, PushCookie
-from tricorn.hints.cookie import is_for_one_client
 
 pytestmark = pytest.mark.anyio
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tricorn import App, Middleware
+from tricorn.caching.privacy import is_for_one_client
 from tricorn.middleware import SessionMiddleware
 from tricorn.request import Request
 from tricorn.response import PlainTextResponse
@@ -45,6 +47,35 @@ def test_session_lasts_and_is_sent_only_when_it_changed():
         assert "set-cookie" not in put(client, {"user": "ü"}).headers
         assert "set-cookie" in client.get("/deep").headers
         assert client.get("/show").json()["list"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("declared", "with_cookie"),
+    [
+        ({}, "private"),
+        ({"cache-control": "public, max-age=60, s-maxage=600"}, "private, max-age=60"),
+        ({"cache-control": "max-age=60", "cdn-cache-control": "max-age=600"}, "private, max-age=60"),
+        ({"cache-control": "public, must-revalidate, stale-if-error=60"}, "private"),
+        ({"cache-control": "public, max-age=60, no-store"}, "public, max-age=60, no-store"),
+        ({"cache-control": 'private="x-user"'}, "private"),
+        ({"cache-control": "no-store"}, "no-store"),
+    ],
+)
+def test_a_response_with_the_cookie_is_for_one_client(declared, with_cookie):
+    app = App(middleware=[Middleware(SessionMiddleware, secret="s1")])
+
+    @app.get("/")
+    async def page(request: Request):
+        request.session["user"] = "Ada"
+        return "page", declared
+
+    with Client(app) as client:
+        first, second = client.get("/"), client.get("/")
+    assert "set-cookie" in first.headers
+    assert first.headers.getlist("cache-control") == [with_cookie]
+    assert is_for_one_client(200, first.headers.raw)
+    assert "set-cookie" not in second.headers
+    assert second.headers.get("cache-control") == declared.get("cache-control")
 
 
 def test_untouched_session_leaves_no_trace():

@@ -9,17 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from tricorn.caching.casper import HeldSet
-from tricorn.caching.control import CacheControl
-from tricorn.caching.freshness import is_storable
-from tricorn.caching.targeted import parse_targeted
 from tricorn.cookies import format_cookie, parse_cookies
-from tricorn.headers import Headers, RawHeaders
-
-#: Fields of the kind of RFC 9213 that are older than it; all others have names that end in ``-Cache-Control``.
-_TARGETED: Final = frozenset({"surrogate-control", "edge-control"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,20 +57,3 @@ class PushCookie:
 
     def _full_name(self, secure: bool) -> str:
         return f"__Host-{self.name}" if secure else self.name
-
-
-def is_for_one_client(status: int, raw: RawHeaders) -> bool:
-    """Whether no shared cache may store a response, by any field that a cache may go by (RFC 9111 section 3).
-
-    A 304 and a 206 become part of what is stored already, with their fields (RFC 9111 sections 3.2 and 3.4).
-    """
-    headers = Headers(raw)
-    if status in (206, 304) or is_storable("GET", status, headers, shared=True):
-        return False
-    for name in headers:
-        if name in _TARGETED or name.endswith("-cache-control"):
-            known = parse_targeted(", ".join(headers.getlist(name)))
-            if known is None or is_storable("GET", status, headers, shared=True, targets=(name,)):
-                return False
-    control = CacheControl.parse(", ".join(headers.getlist("cache-control")))
-    return control.private is True or control.no_store is True

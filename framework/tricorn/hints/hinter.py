@@ -193,7 +193,7 @@ class Hinter:
             fields += [(b"link", link.encode("ascii")) for link in self._links]
         cookie = self._hinting.push_cookie
         if self._grew and self._held and cookie is not None:
-            from tricorn.hints.cookie import is_for_one_client  # few applications have the cookie
+            from tricorn.caching.privacy import is_for_one_client  # few applications have the cookie
 
             if is_for_one_client(status, fields):
                 fields.append(cookie.format(self._held, secure=self._scheme == "https"))

@@ -1,8 +1,9 @@
 """Sessions in a signed cookie: nothing is stored on the server, and the client can read but not change them.
 
 Rules of this module: a cookie that does not verify is no session, whatever is wrong with it. The cookie is decoded
-when the session is first looked at and sent only when it changed; a response that looked at it says
-``Vary: Cookie``, so that no shared cache hands it to somebody else.
+when the session is first looked at and sent only when it changed. A response that looked at it says ``Vary: Cookie``,
+so that no shared cache hands it to somebody else; one that has the cookie is ``private``, whatever was declared, or a
+shared cache would hand it to everybody who has none yet.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from tricorn.caching.privacy import make_private
 from tricorn.cookies import SameSite, format_cookie, parse_cookies
 from tricorn.headers import Headers, MutableHeaders
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
@@ -140,6 +142,8 @@ class SessionMiddleware:
                 headers.add_vary("Cookie")
                 if session.is_changed:
                     headers.add("set-cookie", self._set_cookie(session, is_secure))
+                    if message["type"] == "http.response.start":
+                        make_private(headers.raw)
                 message = {**message, "headers": headers.raw}
             await send(message)
 
