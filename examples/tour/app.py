@@ -13,11 +13,10 @@ from typing import Any
 import anyio
 
 from tricorn import App, HTTPException, Request, WebSocket, WebSocketDisconnect
-from tricorn.response import EventSourceResponse, FileResponse, Response, ServerSentEvent, StreamingResponse
+from tricorn.response import EventSourceResponse, Response, ServerSentEvent, StreamingResponse
 from tricorn.templates import Templates
 
 HERE = Path(__file__).parent
-ASSETS = {path.name: path for path in (HERE / "assets").iterdir()}
 TILES = 24
 MIB = 1 << 20
 
@@ -31,21 +30,16 @@ async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:
 
 
 app = App(lifespan=lifespan)
+# By their plain names browsers keep these and ask whether they are still the same; by static_url they need not ask.
+app.static("/assets", HERE / "assets")
 
 
 @app.get("/")
 async def index(request: Request) -> Response:
     # One call: a push for a client that takes pushes, else a 103, else a Link field.
-    await request.hint("/assets/tour.css", as_="style")
+    await request.hint(request.static_url("tour.css"), as_="style")
     context = {"http_version": request.http_version, "tiles": range(TILES), "started": request.state.started}
     return templates.response(request, "index.html", context)
-
-
-@app.get("/assets/{name}")
-def asset(name: str) -> FileResponse:
-    if name not in ASSETS:
-        raise HTTPException(404, f"there is no {name!r} here")
-    return FileResponse(ASSETS[name])
 
 
 @app.get("/tiles/{number:int}")

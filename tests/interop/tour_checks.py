@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 
@@ -10,8 +11,13 @@ def check_tour(client: Any) -> None:
     page = client.get("/")
     assert page.status_code == 200
     assert "One application, three protocols" in page.text
-    assert 'href="/assets/tour.css"' in page.text
-    assert client.get("/assets/tour.css").headers["content-type"].startswith("text/css")
+    style = re.search(r'href="(/assets/tour\.[0-9a-f]{16}\.css)"', page.text)
+    assert style, page.text
+    for path, caching in (("/assets/tour.css", "no-cache"), (style[1], "public, max-age=31536000, immutable")):
+        sheet = client.get(path)
+        assert sheet.headers["content-type"] == "text/css; charset=utf-8"
+        assert sheet.headers["cache-control"] == caching
+        assert client.get(path, headers={"if-none-match": sheet.headers["etag"]}).status_code == 304
     assert client.get("/assets/..%2Fapp.py").status_code == 404
     assert client.get("/assets/nothing.css").status_code == 404
     assert client.get("/tiles/3").headers["content-type"] == "image/svg+xml"
