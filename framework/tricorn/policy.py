@@ -23,6 +23,7 @@ from tricorn.caching.conditional import (
     has_conditions,
     is_revalidation,
 )
+from tricorn.caching.control import CacheControl
 from tricorn.caching.etag import ETag
 from tricorn.concurrency import call
 from tricorn.exceptions import HTTPException
@@ -35,7 +36,6 @@ from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.fields import is_token
 
 if TYPE_CHECKING:
-    from tricorn.caching.control import CacheControl
     from tricorn.request import Request
 
 #: In the scope: what was declared around a route.
@@ -109,7 +109,7 @@ class CachePolicy:
 
         Raises:
             TypeError: There is no such option.
-            ValueError: A value cannot be sent.
+            ValueError: A policy contradicts itself, or a value cannot be sent.
         """
         if not options:
             return None
@@ -124,7 +124,7 @@ class CachePolicy:
                 raise ValueError(f"{where}: vary names {name!r}, which is no field name")
         hints = options.get("hints", ())
         return cls(
-            None if cache is None else encode_value("cache-control", str(cache)),
+            None if cache is None else cache_field(cache),
             ETag.coerce(etag) if isinstance(etag, str) else etag,
             moment if moment is None or callable(moment) else Validators.of(None, moment).last_modified,
             names,
@@ -248,6 +248,18 @@ def merged(inner: CachePolicy, outer: CachePolicy) -> CachePolicy:
         inner.require_preconditions if inner.require_preconditions is not None else outer.require_preconditions,
         tuple(dict.fromkeys(outer.hints + inner.hints)),
     )
+
+
+def cache_field(cache: CacheControl | str) -> bytes:
+    """The value of ``Cache-Control`` as it is sent: text stays as it was written.
+
+    Raises:
+        ValueError: It contradicts itself, or cannot be sent.
+    """
+    text = str(cache)
+    for contradiction in CacheControl.parse(text).contradictions if isinstance(cache, str) else ():
+        raise ValueError(f"Cache-Control: {contradiction}")
+    return encode_value("cache-control", text)
 
 
 def policy_for(inner: CachePolicy | None, scope: Scope) -> CachePolicy | None:

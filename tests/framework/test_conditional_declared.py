@@ -282,6 +282,7 @@ def test_declarations_are_checked():
         ({"etag": 'a"b'}, ValueError, "entity tag"),
         ({"vary": "a b"}, ValueError, "no field name"),
         ({"cache": "a\nb"}, ValueError, "CR, LF"),
+        ({"cache": "public, max-age=60, no-store"}, ValueError, "no-store contradicts public"),
         ({"last_modified": datetime(2024, 1, 1)}, ValueError, "time zone"),
     ):
         with pytest.raises(error, match=match):

@@ -252,7 +252,7 @@ async def test_variants_outside_of_the_compressing_middleware(folder, client_of)
 
 async def test_cache_control_by_pattern(folder, client_of):
     rules = {"docs/*": "no-store", "*.css": CacheControl.public(max_age=60), "app.*": "private"}
-    client = await client_of(App([Mount("/assets", StaticFiles(folder, cache_control=rules))]))
+    client = await client_of(App([Mount("/assets", StaticFiles(folder, cache=rules))]))
     found = {}
     for path in ("docs/note", "app.css", "app.js", "empty.txt"):
         found[path] = (await client.get(f"/assets/{path}")).headers["cache-control"]
@@ -260,16 +260,18 @@ async def test_cache_control_by_pattern(folder, client_of):
         "docs/note": "no-store", "app.css": "public, max-age=60", "app.js": "private", "empty.txt": "no-cache",
     }  # fmt: skip
     with pytest.raises(ValueError, match="cache-control"):
-        StaticFiles(folder, cache_control={"*": "a\r\nb"})
+        StaticFiles(folder, cache={"*": "a\r\nb"})
+    with pytest.raises(ValueError, match="private contradicts public"):
+        StaticFiles(folder, cache="public, private")
 
 
 async def test_what_is_declared_around_it_counts_where_it_says_nothing_itself(folder, client_of):
-    static = StaticFiles(folder, cache_control={"*.css": "private"})
+    static = StaticFiles(folder, cache={"*.css": "private"})
     client = await client_of(App([Mount("/assets", static, cache="max-age=5", vary="Cookie")]))
     css, js = await client.get("/assets/app.css"), await client.get("/assets/app.js")
     assert get_fields(css, "cache-control", "vary") == ("private", "Accept-Encoding, Cookie")
     assert get_fields(js, "cache-control", "vary") == ("max-age=5", "Cookie")
-    one = await client_of(App([Mount("/assets", StaticFiles(folder, cache_control=CacheControl.no_store()))]))
+    one = await client_of(App([Mount("/assets", StaticFiles(folder, cache=CacheControl.no_store()))]))
     assert (await one.get("/assets/app.js")).headers["cache-control"] == "no-store"
 
 
@@ -382,7 +384,7 @@ async def test_in_templates(folder, tmp_path, client_of):
     write(tmp_path / "pages" / "page.html", b'<link href="{{ static_url("app.css") }}">')
     templates = Templates(tmp_path / "pages")
     app = App()
-    app.static("/assets", folder, cache_control="max-age=1")
+    app.static("/assets", folder, cache="max-age=1")
 
     @app.get("/")
     async def index(request: Request):
@@ -418,7 +420,7 @@ async def test_an_index_and_a_page_for_what_is_missing(folder, client_of):
 
 async def test_no_policy_for_files_holds_for_the_page_for_what_is_missing(folder, client_of):
     write(folder / "404.html", b"<p>none")
-    files = StaticFiles(folder, html=True, cache_control=CacheControl.public(max_age=3600))
+    files = StaticFiles(folder, html=True, cache=CacheControl.public(max_age=3600))
     client = await client_of(App([Mount("/site", files, cache=CacheControl.public(max_age=60))]))
     assert (await client.get("/site/docs/")).headers["cache-control"] == "public, max-age=3600"
     for path, policy in (("/site/none", "no-cache"), ("/site/app.0123456789abcdef.css", "no-store")):

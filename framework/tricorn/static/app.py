@@ -20,12 +20,12 @@ from urllib.parse import quote
 
 from tricorn.concurrency import ForeignReceive, run_in_thread
 from tricorn.exceptions import ClientDisconnect, HTTPException, NoRoute
-from tricorn.headers import Headers, MutableHeaders, RawHeaders, encode_value
+from tricorn.headers import Headers, MutableHeaders, RawHeaders
 from tricorn.lifespan import answer_lifespan
 from tricorn.media_types import media_type_of
 from tricorn.middleware.conditional import ConditionalMiddleware
 from tricorn.middleware.problem import error_response
-from tricorn.policy import POLICY, CachePolicy, add_missing
+from tricorn.policy import POLICY, CachePolicy, add_missing, cache_field
 from tricorn.response.base import CONDITIONAL, Response, content_type
 from tricorn.response.file import send_file
 from tricorn.response.redirect import RedirectResponse
@@ -64,7 +64,7 @@ class StaticFiles:
     Args:
         directory: It must be there.
         html: Whether ``/`` gives ``index.html`` and whatever is missing ``404.html``, where there are such files.
-        cache_control: ``Cache-Control`` by pattern, as ``{"*.css": CacheControl.public(max_age=60)}``; or one for all.
+        cache: ``Cache-Control`` by pattern, as ``{"*.css": CacheControl.public(max_age=60)}``; or one for all.
             Patterns are those of ``fnmatch``, against the path below the directory (``*`` goes over slashes, too); the
             first that matches counts. Without any: what is declared around this application, else ``no-cache``: caches
             keep the file and ask each time whether it is still the same.
@@ -82,13 +82,13 @@ class StaticFiles:
         directory: str | os.PathLike[str],
         *,
         html: bool = False,
-        cache_control: CacheRules | None = None,
+        cache: CacheRules | None = None,
         media_types: Mapping[str, str] | None = None,
         follow_symlinks: bool = False,
         hidden: bool = False,
     ) -> None:
         self._lookup = Lookup(Folder(directory, follow_symlinks=follow_symlinks), html=html, hidden=hidden)
-        self._cache_rules = _compile(cache_control)
+        self._cache_rules = _compile(cache)
         self._media_types = {suffix.lower().lstrip("."): kind for suffix, kind in (media_types or {}).items()}
         for kind in self._media_types.values():
             content_type(kind)
@@ -233,7 +233,4 @@ def _compile(rules: CacheRules | None) -> list[tuple[Pattern[str], bytes]]:
     if rules is None:
         return []
     by_pattern = rules if isinstance(rules, Mapping) else {"*": rules}
-    return [
-        (compile_pattern(translate(pattern)), encode_value("cache-control", str(value)))
-        for pattern, value in by_pattern.items()
-    ]
+    return [(compile_pattern(translate(pattern)), cache_field(policy)) for pattern, policy in by_pattern.items()]

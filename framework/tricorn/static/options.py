@@ -15,7 +15,7 @@ class StaticOptions(TypedDict, total=False):
     """The keyword arguments of ``StaticFiles``; see there."""
 
     html: bool
-    cache_control: CacheRules | None
+    cache: CacheRules | None
     media_types: Mapping[str, str] | None
     follow_symlinks: bool
     hidden: bool
