@@ -10,7 +10,8 @@ from h2.settings import SettingCodes
 from tricorn_transports.abc import EngineContext
 from tricorn_transports.config import Limits, Timeouts
 from tricorn_transports.engines.h2 import H2Engine
-from tricorn_transports.engines.h2_windows import ReceiveWindows, Stream
+from tricorn_transports.engines.h2_windows import ReceiveWindows
+from tricorn_transports.engines.stream import Stream
 from tricorn_transports.events import BodyReceived, Event, StreamWritable
 from tricorn_transports.testing import H2Peer
 
@@ -155,7 +156,11 @@ class Windows:
         self.windows = ReceiveWindows(
             Limits(**limits), lambda size, stream_id: self.announced.append((size, stream_id))
         )
-        self.stream = Stream(1, b"", None, False, self.windows.initial)
+        self.stream = Stream(1, b"", None, False)
+
+    @property
+    def window(self) -> int:
+        return self.windows.streams[1].size
 
     def read(self, size: int, now: float) -> None:
         self.windows.arrived(self.stream, size, now)
@@ -175,19 +180,19 @@ def test_a_window_grows_for_who_fills_it_within_two_round_trips() -> None:
     end.windows.answered(1.1)
     end.read(50_000, 2.0)
     end.read(50_000, 2.15)
-    assert end.stream.window == 200_000
+    assert end.window == 200_000
     end.read(100_000, 3.0)
     end.read(100_000, 3.25)
-    assert end.stream.window == 200_000, "that was slower than the network"
+    assert end.window == 200_000, "that was slower than the network"
     end.read(200_000, 4.0)
     end.read(300_000, 5.0)
-    assert end.stream.window == 300_000, "half of the connection's"
+    assert end.window == 300_000, "half of the connection's"
 
 
 def test_without_a_round_trip_nothing_grows() -> None:
     end = Windows(stream_receive_buffer=100_000)
     end.read(1_000_000, 0.0)
-    assert end.stream.window == 100_000
+    assert end.window == 100_000
 
 
 def test_a_stream_that_is_over_gets_no_more_credit() -> None:
@@ -214,7 +219,7 @@ def test_a_step_that_was_too_small_is_made_when_others_leave_no_room_for_more() 
     end.read(20_000, 0.0)
     assert end.announced == []
     for number in (3, 5, 7):
-        other = Stream(number, b"", None, False, end.windows.initial)
+        other = Stream(number, b"", None, False)
         end.windows.arrived(other, 100_000, 0.0)
-    end.windows.arrived(Stream(9, b"", None, False, end.windows.initial), 55_000, 0.0)
+    end.windows.arrived(Stream(9, b"", None, False), 55_000, 0.0)
     assert end.announced == [(20_000, None)], "nobody may ever read, and nothing else would be told"

@@ -20,8 +20,8 @@ from tricorn_transports.engines.h2_library import DenialOfServiceError, H2Librar
 from tricorn_transports.engines.h2_output import H2Output
 from tricorn_transports.engines.h2_priority import Dependency
 from tricorn_transports.engines.h2_tree import DEFAULT_WEIGHT
-from tricorn_transports.engines.h2_windows import Stream
 from tricorn_transports.engines.head import CONNECTION_FIELDS, parse_head
+from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import (
     AbortReason,
@@ -159,9 +159,12 @@ class H2Input(H2Output):
         stream_id = request.stream_id
         self._idle_since = None
         self._streams[stream_id] = Stream(
-            stream_id, request.authority, request.content_length, request.method == b"HEAD", self._windows.initial
+            stream_id, request.authority, request.content_length, request.method == b"HEAD"
         )
-        request.priority = self._priorities.opened(stream_id, request.priority, place)
+        if request.priority is None and place is None and not self._priorities.is_spoken_of:
+            self._scheduler.add(stream_id)
+        else:
+            request.priority = self._priorities.opened(stream_id, request.priority, place)
         events.append(request)
 
     def _is_full(self) -> bool:

@@ -17,9 +17,10 @@ from tricorn_transports.abc import EngineContext, Feature
 from tricorn_transports.engines import h2_wire as wire
 from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h2_priority import Priorities
-from tricorn_transports.engines.h2_windows import ReceiveWindows, Stream
+from tricorn_transports.engines.h2_windows import ReceiveWindows
 from tricorn_transports.engines.head import CONNECTION_FIELDS
 from tricorn_transports.engines.scheduler import Scheduler
+from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import AbortReason, Event, RawHeaders, RequestStarted, StreamAborted, StreamWritable
 
@@ -335,9 +336,11 @@ class H2Output:
         """Forgets a stream; the connection's credit that it held goes back."""
         stream_id = stream.stream_id
         del self._streams[stream_id]
-        self._priorities.closed(stream_id)
+        self._scheduler.discard(stream_id)
+        if self._priorities.tree is not None:
+            self._priorities.tree.close(stream_id)
         self._stalled.pop(stream_id, None)
-        if stream.unread:
+        if self._windows.streams:
             self._windows.closed(stream)
         if stream_id % 2 == 0:
             self._pushes -= 1

@@ -35,9 +35,10 @@ class Priorities:
 
     Attributes:
         tree: The client's tree, where that is the rule.
+        is_spoken_of: The client has said something about priorities, in whatever words.
     """
 
-    __slots__ = ("_early", "_is_extensible", "_max_streams", "_scheduler", "tree")
+    __slots__ = ("_early", "_is_extensible", "_max_streams", "_scheduler", "is_spoken_of", "tree")
 
     def __init__(self, scheduler: Scheduler, max_streams: int) -> None:
         self._scheduler = scheduler
@@ -45,10 +46,11 @@ class Priorities:
         self._is_extensible = False
         self._early: dict[int, Priority] = {}
         self.tree: DependencyTree | None = None
+        self.is_spoken_of = False
 
     def understands_extensible(self) -> None:
         """The client has spoken RFC 9218."""
-        self._is_extensible = True
+        self._is_extensible = self.is_spoken_of = True
         if self.tree is not None:
             self.tree = None
             self._scheduler.replace_level(DEFAULT_URGENCY, UrgencyLevel())
@@ -99,6 +101,7 @@ class Priorities:
         """The client has given a stream its place in the tree; ``is_idle`` of one that has not been opened."""
         if self._is_extensible:
             return
+        self.is_spoken_of = True
         if self.tree is None:
             self.tree = DependencyTree(self._max_streams)
             for known in self._scheduler:
@@ -106,9 +109,3 @@ class Priorities:
             self._scheduler.replace_level(DEFAULT_URGENCY, self.tree)
         place = dependency
         self.tree.depend(stream_id, place.parent_id, place.weight, place.exclusive, is_idle=is_idle)
-
-    def closed(self, stream_id: int) -> None:
-        """A stream is over."""
-        self._scheduler.discard(stream_id)
-        if self.tree is not None:
-            self.tree.close(stream_id)

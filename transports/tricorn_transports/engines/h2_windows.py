@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from tricorn_transports.config import Limits
 from tricorn_transports.engines import h2_wire as wire
-from tricorn_transports.engines import stream
+from tricorn_transports.engines.stream import Stream
 
 #: WINDOW_UPDATEs in a window: with fewer the peer stands still for longer, with more there are more frames.
 _STEPS = 4
@@ -30,22 +30,19 @@ _STEPS = 4
 Announce: TypeAlias = Callable[[int, int | None], None]
 
 
-class Stream(stream.Stream):
-    """One exchange, from the engine's side.
+class Window:
+    """One stream's, made when the first bytes come.
 
     Attributes:
-        window: Bytes that the peer may have sent and the application not read.
+        size: Bytes that the peer may have sent and the application not read.
         owed: Bytes that were read and not announced again.
         arrived: Bytes since ``since``, in seconds.
     """
 
-    __slots__ = ("arrived", "owed", "since", "window")
+    __slots__ = ("arrived", "owed", "since", "size")
 
-    def __init__(
-        self, stream_id: int, authority: bytes, content_length: int | None, bodyless: bool, window: int = 0
-    ) -> None:
-        super().__init__(stream_id, authority, content_length, bodyless)
-        self.window = window
+    def __init__(self, size: int) -> None:
+        self.size = size
         self.owed = 0
         self.arrived = 0
         self.since = 0.0
@@ -58,12 +55,17 @@ class ReceiveWindows:
         initial: What each stream begins with, in bytes.
         ceiling: What a stream can get.
         connection: What all streams have together.
+        streams: The windows of streams on which something came.
     """
 
-    __slots__ = ("_announce", "_asked_at", "_owed", "_round_trip", "_unread", "ceiling", "connection", "initial")
+    __slots__ = (
+        "_announce", "_asked_at", "_owed", "_round_trip", "_unread",
+        "ceiling", "connection", "initial", "streams",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits, announce: Announce) -> None:
         self._announce = announce
+        self.streams: dict[int, Window] = {}
         self._owed = 0
         self._unread = 0
         self._asked_at: float | None = None
@@ -87,15 +89,20 @@ class ReceiveWindows:
         stream.unread += credit
         self._unread += credit
         self._open_connection()  # what others leave unread may have made a small step the only one
-        if not stream.arrived:
-            stream.since = now
-        stream.arrived += credit
-        if stream.arrived >= stream.window:
-            if now - stream.since < 2 * self._round_trip and stream.window < self.ceiling:
-                grown = min(2 * stream.window, self.ceiling)
-                stream.owed += grown - stream.window
-                stream.window = grown
-            stream.arrived = 0
+        window = self.streams.get(stream.stream_id) or self._begin(stream)
+        if not window.arrived:
+            window.since = now
+        window.arrived += credit
+        if window.arrived >= window.size:
+            if now - window.since < 2 * self._round_trip and window.size < self.ceiling:
+                grown = min(2 * window.size, self.ceiling)
+                window.owed += grown - window.size
+                window.size = grown
+            window.arrived = 0
+
+    def _begin(self, stream: Stream) -> Window:
+        window = self.streams[stream.stream_id] = Window(self.initial)
+        return window
 
     def read(self, stream: Stream, credit: int) -> None:
         """The application has taken bytes that had come."""
@@ -104,7 +111,8 @@ class ReceiveWindows:
         self.dropped(stream, credit)
 
     def closed(self, stream: Stream) -> None:
-        """Nobody will read what is left of a stream."""
+        """Nobody will read what is left of a stream, and nothing more will come."""
+        self.streams.pop(stream.stream_id, None)
         credit, stream.unread = stream.unread, 0
         self._unread -= credit
         self.dropped(None, credit)
@@ -114,9 +122,10 @@ class ReceiveWindows:
         self._owed += credit
         self._open_connection()
         if stream is not None and not stream.ended:
-            stream.owed += credit
-            if stream.owed and _STEPS * stream.owed >= stream.window - stream.unread:
-                owed, stream.owed = stream.owed, 0
+            window = self.streams.get(stream.stream_id) or self._begin(stream)
+            window.owed += credit
+            if window.owed and _STEPS * window.owed >= window.size - stream.unread:
+                owed, window.owed = window.owed, 0
                 self._announce(owed, stream.stream_id)
 
     def _open_connection(self) -> None:
