@@ -104,6 +104,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("pragma-only", without("cache-control", pragma="no-cache")),
     ("expires-invalid", also(expires="tomorrow")),
     ("no-validator", without("etag")),
+    ("no-validator", {**without("etag", **{"content-length": "20000000"}), "complete": False}),
     ("etag-malformed", also(etag="v1")),
     ("etag-unstable", {"again": answer(200, {**GOOD, "etag": '"v2"'})}),
     ("etag-unstable", {"again": answer(200, {**GOOD, "etag": '"v2"'}, b"other")}),

@@ -19,8 +19,9 @@ _SKEW: Final = 60
 def _validators(seen: Observed, facts: Explanation) -> Iterator[Finding]:
     validators = facts.validators
     has_none = validators.etag is None and validators.last_modified is None
-    is_whole = facts.status in (200, 203) and facts.size != 0 and seen.answer.complete
-    if has_none and is_whole and any(cache.stored for cache in facts.caches):
+    is_endless = not seen.answer.complete and facts.size is None
+    has_content = facts.status in (200, 203) and facts.size != 0 and not is_endless
+    if has_none and has_content and any(cache.stored for cache in facts.caches):
         yield finding("no-validator", "neither ETag nor Last-Modified: once stale, all of it is sent again")
     if validators.strength == "malformed":
         yield finding("etag-malformed", f'ETag: {validators.etag} is no entity tag; one is written "like-this"')
