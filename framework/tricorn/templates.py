@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from mimetypes import guess_type
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tricorn.headers import HeadersInit
+from tricorn.media_types import UNKNOWN, media_type_of
 from tricorn.request import Request
-from tricorn.response.base import Background, Response
+from tricorn.response.base import Background, HTMLResponse, Response
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -101,7 +101,9 @@ class Templates:
         Raises what ``render()`` raises.
         """
         text = self.render(name, context, request=request)
-        kind = media_type or guess_type(_real_name(name))[0] or "text/html"
+        kind = media_type or media_type_of(_real_name(name))
+        if kind == UNKNOWN:
+            kind = HTMLResponse.media_type
         return Response(text, status, headers, media_type=kind, background=background)
 
 

@@ -16,6 +16,7 @@ def directory(tmp_path):
     (tmp_path / "note.txt").write_text("{{ name }}")
     (tmp_path / "part.html.j2").write_text("{{ name }}{{ site }}")
     (tmp_path / "odd").write_text("{{ name }}")
+    (tmp_path / "app.js.j2").write_text("{{ name }}")
     return tmp_path
 
 
@@ -41,6 +42,7 @@ def test_html_is_escaped_and_has_the_request(directory):
         ("note.txt", "<b>", "text/plain; charset=utf-8"),
         ("part.html.j2", "&lt;b&gt;", "text/html; charset=utf-8"),
         ("odd", "&lt;b&gt;", "text/html; charset=utf-8"),
+        ("app.js.j2", "&lt;b&gt;", "text/javascript; charset=utf-8"),
     ],
 )
 def test_name_decides_on_type_and_escaping(directory, name, text, media_type):
