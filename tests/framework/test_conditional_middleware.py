@@ -17,6 +17,7 @@ from starlette.routing import Route as StarletteRoute
 
 from tricorn import App, FileResponse, HTTPException, Middleware, Mount, Response, Route, StreamingResponse
 from tricorn.caching.etag import ETag
+from tricorn.middleware import CompressionMiddleware
 from tricorn.middleware.conditional import MAX_HASHED_BYTES, ConditionalMiddleware
 from tricorn.response import SeekableResponse
 
@@ -261,6 +262,26 @@ async def test_no_ranges_of_what_trailers_speak_of(client_of):
     assert "accept-ranges" not in whole.headers
     saved = await client.get("/", headers={"if-none-match": whole.headers["etag"]})
     assert (saved.status, saved.body) == (304, b"")
+
+
+@pytest.mark.parametrize("middleware", [[], [CompressionMiddleware]])
+async def test_no_ranges_where_the_application_says_so(client_of, tmp_path, middleware):
+    path = tmp_path / "data.txt"
+    path.write_bytes(BIG)
+    said = {"accept-ranges": "none"}
+    for response in (
+        lambda: Response(BIG, media_type="text/plain", headers=said),
+        lambda: Response(BIG[:10], media_type="text/plain", headers=said),
+        lambda: FileResponse(path, headers=said),
+    ):
+        client = await client_of(app_of(response, middleware=middleware))
+        plain = await client.get("/")
+        assert plain.headers["accept-ranges"] == "none"
+        size = len(plain.body)
+        for asked in ({"range": "bytes=0-0"}, {"range": "bytes=0-0", "accept-encoding": "gzip"}):
+            whole = await client.get("/", headers=asked)
+            body = gzip.decompress(whole.body) if "content-encoding" in whole.headers else whole.body
+            assert (whole.status, len(body)) == (200, size)
 
 
 async def test_no_ranges_over_a_coding_on_the_fly(client_of, tmp_path):

@@ -264,7 +264,9 @@ class _Response:
         conditions = Preconditions.from_raw(self._scope["headers"])
         if conditions is None:
             return None
-        modified = dict(start["headers"]).get(b"last-modified")
+        fields = dict(start["headers"])
+        modified = fields.get(b"last-modified")
+        cuttable = cuttable and fields.get(b"accept-ranges") != b"none"
         validators = Validators(tag, None if modified is None else parse_date(modified.decode("latin-1")))
         outcome = evaluate(self._scope["method"], conditions, validators, now=time())
         if outcome is Outcome.NOT_MODIFIED:  # with the tag that the 200 would have had (section 15.4.5)

@@ -302,7 +302,8 @@ class Judge:
                 and fields.get(b"content-encoding") == offer.coding
                 and fields.start["status"] == 200
             )
-            if is_same and not (fields.get(b"etag") or b"").startswith(b"W/"):
+            is_strong = not (fields.get(b"etag") or b"").startswith(b"W/")
+            if is_same and is_strong and not fields.refuses_ranges():
                 fields.accept_ranges()
             else:
                 length = None
@@ -426,10 +427,14 @@ class _Fields:
         A coding may have been made on the fly, and come out in other bytes the next time, whatever the tag says:
         not every middleware that compresses weakens it. What was compressed before makes an offer.
         """
-        if self.get(b"content-encoding") is not None:
+        if self.get(b"content-encoding") is not None or self.refuses_ranges():
             return False
         tag = self.get(b"etag")
         return auto_etag != "weak" if tag is None else not tag.startswith(b"W/")
+
+    def refuses_ranges(self) -> bool:
+        """Whether the application has said that there are no parts to be had (RFC 9110 section 14.3)."""
+        return self.get(b"accept-ranges") == b"none"
 
     def accept_ranges(self) -> None:
         """Says that parts can be asked for (RFC 9110 section 14.3)."""
