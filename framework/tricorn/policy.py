@@ -142,11 +142,6 @@ class CachePolicy:
                 fields.append((b"cache-control", self.cache))
             add_missing(raw, fields)
 
-    def silence(self, scope: Scope) -> None:
-        """Keeps the response from being tagged by its content, where no tag is wanted."""
-        if self.etag is False and (judge := scope.get(CONDITIONAL)) is not None:
-            judge.max_hashed = -1
-
     async def validators(self, request: Request) -> Validators | None:
         """The declared validators of the request's resource; ``None`` if none are declared."""
         etag, moment = self.etag, self.last_modified
@@ -189,7 +184,8 @@ class CachePolicy:
         """
         scope = request.scope
         changes = scope["method"] not in SAFE_METHODS
-        self.silence(scope)
+        if self.etag is False:
+            _leave_untagged(scope)
         if changes and self.require_preconditions:
             scope[REQUIRED] = True
             conditions = Preconditions.from_raw(scope["headers"])
@@ -228,6 +224,8 @@ def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders 
             raise HTTPException(412, "the resource is not in the state that the request's preconditions name")
     if reads:
         request.validators = validators
+        if validators.etag is None and validators.last_modified is not None:
+            _leave_untagged(scope)  # or clients would name that tag, and the handler would have to run to make it
     elif (  # a date guards nothing where the resource has none (section 13.1.4)
         method not in SAFE_METHODS
         and scope.get(REQUIRED)
@@ -235,6 +233,13 @@ def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders 
     ):
         raise HTTPException(428, _NAME_THE_STATE)
     return None
+
+
+def _leave_untagged(scope: Scope) -> None:
+    """Keeps the response from being tagged by its content."""
+    judging = scope.get(CONDITIONAL)
+    if judging is not None:
+        judging.max_hashed = -1
 
 
 @lru_cache(1024)
@@ -299,7 +304,8 @@ class Declared:
         request = Request(scope, receive, send)
         validators: Validators | None = None
         if request.method in ("GET", "HEAD"):
-            policy.silence(scope)
+            if policy.etag is False:
+                _leave_untagged(scope)
             await policy.hint(request)
             validators = await policy.validators(request)
         else:

@@ -47,6 +47,25 @@ async def test_early_exit(client_of, sync):
     assert (await client.get("/", headers={"if-none-match": '"v2"'})).body == b"expensive"
 
 
+@pytest.mark.parametrize("declared", [False, True])
+async def test_with_a_date_alone_there_is_no_tag_that_clients_would_name_instead(client_of, declared):
+    ran = []
+
+    async def page(request: Request):
+        if not declared:
+            request.check_preconditions(last_modified=MOMENT)
+        ran.append(request.method)
+        return "expensive"
+
+    client = await client_of(App([Route("/", page, **({"last_modified": MOMENT} if declared else {}))]))
+    whole = await client.get("/")
+    assert (whole.headers["last-modified"], "etag" in whole.headers) == (DATE, False)
+    assert (await client.get("/", headers={"if-modified-since": whole.headers["last-modified"]})).status == 304
+    assert ran == ["GET"]
+    part = await client.get("/", headers={"range": "bytes=0-1", "if-range": DATE})
+    assert (part.status, part.body) == (206, b"ex")
+
+
 @pytest.mark.parametrize("more", [(), (200,)], ids=["alone", "with a status"])
 async def test_a_response_s_own_validators_win_and_a_shared_one_is_not_changed(client_of, more):
     shared = Response("x")
