@@ -15,9 +15,10 @@ from typing import Final
 
 from tricorn_transports.engines.h3_stream import Stream
 from tricorn_transports.engines.head import CONNECTION_FIELDS
-from tricorn_transports.engines.scheduler import DEFAULT_URGENCY, Scheduler
+from tricorn_transports.engines.scheduler import Scheduler
 from tricorn_transports.errors import LocalProtocolError
 from tricorn_transports.events import RawHeaders
+from tricorn_transports.http.priority import DEFAULT
 from tricorn_transports.quic.aioquic.connection import Connection
 from tricorn_transports.quic.aioquic.http3 import Http3
 
@@ -26,7 +27,6 @@ _AHEAD: Final = 32_768
 #: Bytes of one DATA frame: small enough that incremental responses take turns, large enough to cost little.
 _SLICE: Final = 16_384
 _UNLIMITED: Final = 1 << 62
-_DEFAULT_PRIORITY: Final = (DEFAULT_URGENCY, False)
 
 STATUS: Final = {status: (b":status", b"%d" % status) for status in range(100, 1000)}
 
@@ -63,7 +63,7 @@ class Responses:
     def add(self, stream: Stream, priority: tuple[int, bool] | None) -> None:
         """Takes a new stream in."""
         self.streams[stream.stream_id] = stream
-        urgency, incremental = priority or _DEFAULT_PRIORITY
+        urgency, incremental = priority or DEFAULT
         self._scheduler.add(stream.stream_id, urgency, incremental)
 
     def discard(self, stream_id: int) -> None:

@@ -16,9 +16,7 @@ from bisect import insort
 from collections.abc import Iterator
 from typing import Protocol
 
-from tricorn_transports.http.priority import DEFAULT_URGENCY, LEAST_URGENT, parse_priority
-
-__all__ = ["DEFAULT_URGENCY", "Level", "Scheduler", "parse_priority"]
+from tricorn_transports.http.priority import DEFAULT_URGENCY, LEAST_URGENT
 
 _LEVELS = LEAST_URGENT + 1
 
