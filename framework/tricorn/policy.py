@@ -23,7 +23,6 @@ from tricorn.caching.conditional import (
     has_conditions,
     is_revalidation,
 )
-from tricorn.caching.control import CacheControl
 from tricorn.caching.etag import ETag
 from tricorn.concurrency import call
 from tricorn.exceptions import HTTPException
@@ -36,6 +35,7 @@ from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.fields import is_token
 
 if TYPE_CHECKING:
+    from tricorn.caching.control import CacheControl
     from tricorn.request import Request
 
 #: In the scope: what was declared around a route.
@@ -261,10 +261,12 @@ def cache_field(cache: CacheControl | str) -> bytes:
     Raises:
         ValueError: It contradicts itself, or cannot be sent.
     """
-    text = str(cache)
-    for contradiction in CacheControl.parse(text).contradictions if isinstance(cache, str) else ():
-        raise ValueError(f"Cache-Control: {contradiction}")
-    return encode_value("cache-control", text)
+    if isinstance(cache, str):
+        from tricorn.caching.directives import contradictions, parse_directives
+
+        for contradiction in contradictions(parse_directives(cache)[0]):
+            raise ValueError(f"Cache-Control: {contradiction}")
+    return encode_value("cache-control", str(cache))
 
 
 def policy_for(inner: CachePolicy | None, scope: Scope) -> CachePolicy | None:
