@@ -248,6 +248,10 @@ async def run_beside(companion: Callable[[], Awaitable[None]], func: Callable[[]
     return finished
 
 
+async def nothing() -> None:
+    """For a function that has to return an awaitable, and has nothing to wait for."""
+
+
 async def close_iterator(iterator: AsyncIterator[object]) -> None:
     """Closes an async iterator that can be closed; ``async for`` does not do it when it is left early."""
     close = getattr(iterator, "aclose", None)

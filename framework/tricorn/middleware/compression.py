@@ -19,6 +19,7 @@ from tricorn.caching.conditional import Outcome, Preconditions, Validators, eval
 from tricorn.caching.control import CacheControl
 from tricorn.caching.etag import ETag, ETagList, content_tag
 from tricorn.codings import DEFAULT_LEVELS, Coder, Coding, load_codings
+from tricorn.concurrency import nothing
 from tricorn.headers import MutableHeaders, RawHeaders
 from tricorn.middleware.bodies import BODY_MESSAGES, FILE_MESSAGES, SLICE_BYTES, compute, read_file_message
 from tricorn.middleware.conditional import Judge
@@ -201,7 +202,7 @@ class _Response:
                 return self._send(self._coded(start))
         self._start = start
         self._state = _HELD
-        return _nothing()
+        return nothing()
 
     async def _begin(self, message: Message) -> None:
         """Takes the first of the body."""
@@ -360,10 +361,6 @@ class _Response:
                 await self._code(part, True)
         if not message.get("more_body", False):
             await self._code(b"", False)
-
-
-async def _nothing() -> None:
-    pass
 
 
 def _length(fields: Mapping[bytes, bytes]) -> int | None:

@@ -26,6 +26,7 @@ from tricorn.caching.conditional import (
 from tricorn.caching.etag import ETag, content_tag
 from tricorn.caching.ranges import ByteRanges, ContentRange, Slice, resolve
 from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified_fields, partial_fields
+from tricorn.concurrency import nothing
 from tricorn.exceptions import NotModified
 from tricorn.headers import Headers, RawHeaders
 from tricorn.middleware.problem import error_response
@@ -119,10 +120,6 @@ class _State(Enum):
 _WAITING, _HELD, _PASSING, _OVER = _State
 
 
-async def _nothing() -> None:
-    pass
-
-
 class Judge:
     """One request's ``send``, and what it knows.
 
@@ -168,7 +165,7 @@ class Judge:
                     return self._judge_offer(_Fields(message), offer)
             self._held = message
             self._state = _HELD
-            return _nothing()
+            return nothing()
         if state is _HELD:
             if kind not in _BODY_TYPES:
                 return self._send(message)
@@ -182,7 +179,7 @@ class Judge:
         if message.get("more_body", False):
             self.ended = Ended("the response is complete: the client has what it asked for")
             raise self.ended
-        return _nothing()
+        return nothing()
 
     async def respond(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """Sends a response whose body is whole, as two calls of ``send`` would: the short way of most responses.

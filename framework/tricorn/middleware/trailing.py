@@ -12,6 +12,7 @@ from contextlib import aclosing
 from enum import Enum, auto
 from typing import ClassVar
 
+from tricorn.concurrency import nothing
 from tricorn.headers import RawHeaders
 from tricorn.middleware.bodies import BODY_MESSAGES, FILE_MESSAGES, read_file_message
 from tricorn.response.offer import OFFER
@@ -106,7 +107,7 @@ class TrailingResponse:
             return self._trail(start) if can_have_trailers(self.scope, start) else self._send_head(start, None)
         self._start = start
         self._state = _HELD
-        return _nothing()
+        return nothing()
 
     async def _begin_body(self, message: Message) -> None:
         start, self._state = self._start, _PASSING
@@ -159,10 +160,6 @@ class TrailingResponse:
             raw += [pair for pair in self.trailer_fields() if pair[0] not in names]
             message = {**message, "headers": raw}
         await self._send(message)
-
-
-async def _nothing() -> None:
-    pass
 
 
 def can_have_trailers(scope: Scope, start: Message) -> bool:
