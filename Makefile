@@ -1,7 +1,7 @@
 # Short names for what README.md and CONTRIBUTING.md say in full.
 PYTHON ?= python3
 
-.PHONY: demo test long bench
+.PHONY: demo test long bench fuzz
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -19,3 +19,8 @@ long: .venv/installed
 
 bench: .venv/installed
 	.venv/bin/python benchmarks/serve.py
+
+# So many seconds for each target; atheris, if it is installed, finds more: .venv/bin/pip install atheris
+SECONDS ?= 300
+fuzz: .venv/installed
+	for target in h1 h2 h3 websocket; do .venv/bin/python tests/fuzz/fuzz.py $$target --seconds $(SECONDS) || exit 1; done

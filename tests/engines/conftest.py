@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import h11
@@ -130,3 +132,12 @@ def h1(new_h1: Callable[..., H1]) -> H1:
 def responses() -> Callable[..., list[Response]]:
     """``read_responses``."""
     return read_responses
+
+
+@pytest.fixture(scope="session")
+def seeds_of() -> Callable[[str], Iterable[bytes]]:
+    """``seeds_of("h2")``: the programs that fuzzing begins with; see tests/fuzz."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "fuzz"))
+    from seeds import SEEDS
+
+    return lambda target: SEEDS[target]()
