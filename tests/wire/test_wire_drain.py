@@ -142,8 +142,8 @@ def test_no_request_is_lost_in_a_drain(net, waiting, eventually):
     for stream, answer in answers.items():
         if stream <= last:
             assert (answer.status, answer.body) == (200, b"done")
-        else:  # safe to be sent elsewhere
-            assert answer.reset == {"2": 7, "3": 0x10B}[net.version]
+        else:  # by its code, or by the GOAWAY if the connection ended before it was read: safe to be sent elsewhere
+            assert answer.reset in ({"2": 7, "3": 0x10B}[net.version], -1)
     assert len(waiting.running) == streams.index(last) + 1
 
 

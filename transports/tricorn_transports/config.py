@@ -33,8 +33,12 @@ class Limits:
         240, "bytes of a body per second of waiting for it, once body_grace is over: 408; 0 is no minimum"
     )
     max_pipelined_bytes: int = setting(65_536, "bytes of HTTP/1 requests held behind the one that runs")
-    stream_receive_buffer: int = setting(262_144, "bytes of a request's body held until the application reads, at first")
-    connection_receive_buffer: int = setting(1_048_576, "the same for all requests of one connection; over HTTP/2 one alone grows to half of it")
+    stream_receive_buffer: int = setting(
+        262_144, "bytes of a request's body held until the application reads, at first"
+    )
+    connection_receive_buffer: int = setting(
+        1_048_576, "the same for all requests of one connection; over HTTP/2 one alone grows to half of it"
+    )
     stream_send_buffer: int = setting(65_536, "bytes of a response held before send() waits")
     max_pushes: int = setting(20, "pushes under way at once on one connection")
     max_resets: int = setting(200, "streams a peer may cancel unanswered or break at once, a tenth more a second")
