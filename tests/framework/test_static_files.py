@@ -653,6 +653,17 @@ async def test_without_an_app_around_it(folder):
         assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
+def test_names_that_mean_no_file_are_told(folder):
+    static = StaticFiles(folder)
+    for name, params, match in (
+        ("vendor:static", {"path": "app.css"}, "no route named 'vendor:static'$"),
+        ("static", {"name": "app.css"}, "'static' takes a path"),
+        ("static", {"path": "none.css"}, "no file 'none.css'"),
+    ):
+        with pytest.raises(NoRoute, match=match):
+            static.resolve(name, params)
+
+
 async def test_in_a_foreign_application(folder, client_of):
     from starlette.applications import Starlette
     from starlette.routing import Mount as StarletteMount

@@ -213,8 +213,10 @@ class StaticFiles:
         Raises:
             NoRoute: There is no such file.
         """
-        if name != ROUTE_NAME or params.keys() != {"path"}:
-            raise NoRoute(f"there is no route named {name!r}, but {ROUTE_NAME!r} with a path")
+        if name != ROUTE_NAME:
+            raise NoRoute(f"there is no route named {name!r}")
+        if params.keys() != {"path"}:
+            raise NoRoute(f"{name!r} takes a path, and not {sorted(params)}")
         return URLPath("/" + quote(self._lookup.fingerprinted(str(params["path"])), safe=PATH_SAFE))
 
     def attach(self, outer: frozenset[str]) -> None:
