@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -101,6 +101,16 @@ def share_udp(sockets: Iterable[BoundSocket]) -> list[BoundSocket]:
         close_sockets([each for each in shared if each.kind == "udp"])
         raise
     return shared
+
+
+def hold_unsent(sock: socket.socket) -> None:
+    """Has the kernel take no more than ``UNSENT`` bytes of a connection that several responses share.
+
+    It costs a process that sends a large response half of its CPU time more, so one response at a time does without.
+    """
+    if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with suppress(OSError):  # some systems refuse once the client is gone
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
 def close_sockets(sockets: Iterable[BoundSocket]) -> None:
@@ -194,8 +204,6 @@ def _open(
             # A port whose last connections linger in TIME_WAIT is free. Never on UDP, where this option would let a
             # second server take the first one's datagrams.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)  # accepted ones inherit it
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UDP_BUFFER)

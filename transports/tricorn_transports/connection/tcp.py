@@ -19,6 +19,7 @@ from tricorn_transports.connection.upgrade import switch, wanted_settings
 from tricorn_transports.events import AbortReason, Event, RequestStarted, StreamWritable
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.registry import TransportSpec
+from tricorn_transports.sockets import hold_unsent
 from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
 
 
@@ -32,6 +33,7 @@ class ByteTransport(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def get_write_buffer_size(self) -> int: ...
+    def get_extra_info(self, name: str) -> Any: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
 
@@ -261,6 +263,8 @@ class TcpConnection(Connection):
         context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now, sends_files)
         self._engine = engine = self._listener.factories[spec.name](context)
         self._multiplexes = Feature.MULTIPLEX in engine.features
+        if self._multiplexes and self._transport is not None:
+            hold_unsent(self._transport.get_extra_info("socket"))
         self.want_deadline(self._next_deadline())
         if self.worker.draining:
             engine.begin_shutdown()

@@ -178,3 +178,6 @@ class SocketTransport:
 
     def get_write_buffer_size(self) -> int:
         return self._unsent_size
+
+    def get_extra_info(self, name: str) -> socket.socket | None:
+        return self._sock if name == "socket" else None
