@@ -37,7 +37,7 @@ def is_served(net, witness=None):
 
 
 @H2
-@pytest.mark.on("asyncio", "trio")
+@pytest.mark.on("asyncio")
 @pytest.mark.parametrize("reads", [True, False], ids=["reads", "deaf"])
 @pytest.mark.parametrize("attack", THROWN_OUT, ids=lambda attack: attack.__name__)
 def test_who_floods_is_thrown_out(net, app, attack, reads, caplog, eventually):

@@ -126,7 +126,16 @@ def measure(net: Any, process: Callable[[bool], Process], attack: Any, attackers
                     peer.poll(0)
             if step % 20 == 0:
                 serve_others()
-        serve_others()
+        for _ in range(200):  # what is on its way arrives, as far as the server takes it
+            waiting = [peer for peer in peers if getattr(getattr(peer, "wire", peer), "unsent", b"")]
+            for peer in waiting:
+                peer.poll(0.005)
+        quiet, peak = 0, 0
+        while quiet < 10:  # and what is in the sockets is read
+            serve_others()
+            time.sleep(0.02)
+            quiet = quiet + 1 if server.peak() == peak else 0
+            peak = server.peak()
 
     for _ in range(20):
         serve_others()

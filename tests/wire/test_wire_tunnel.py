@@ -7,6 +7,8 @@ import pytest
 
 from tricorn_transports.config import Limits, Timeouts
 
+pytestmark = pytest.mark.on("asyncio", "trio")
+
 TARGET = b"example.test:443"
 
 
@@ -54,6 +56,7 @@ def has(client, response, data):
     response.body.clear()
 
 
+@pytest.mark.on("asyncio", "uvloop", "trio")
 def test_bytes_go_both_ways(net):
     client = net.client(proxy(echo))
     stream, response = opened(client)
@@ -95,6 +98,7 @@ def test_requests_that_are_no_tunnels_have_no_such_extension(net):
     assert client.request("GET", "/").status == 404
 
 
+@pytest.mark.on("asyncio", "uvloop", "trio")
 def test_the_clients_side_ends_first(net):
     async def handler(scope, receive, send):
         await accept(send)
@@ -117,6 +121,7 @@ def test_the_clients_side_ends_first(net):
     assert (response.ended, bytes(response.body)) == (True, b"you said: all that I have.")
 
 
+@pytest.mark.on("asyncio", "uvloop", "trio")
 def test_our_side_ends_first(net, eventually):
     heard = []
 
@@ -276,7 +281,6 @@ def test_a_client_that_breaks_off_is_a_disconnect(net, eventually):
     assert heard == ["http.disconnect", "OSError"]
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_a_client_that_does_not_read_holds_the_sender_back(net, settled):
     sent = [0]
 
@@ -293,7 +297,6 @@ def test_a_client_that_does_not_read_holds_the_sender_back(net, settled):
     assert len(response.body) == 400 * 65_536
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_an_application_that_does_not_read_holds_the_client_back(net, settled, until):
     go_on, got = [], [0]
 
@@ -322,7 +325,6 @@ def test_an_application_that_does_not_read_holds_the_client_back(net, settled, u
     assert got[0] == total
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_silence_is_no_fault_and_no_bound_on_bodies_holds(net):
     short = Timeouts(
         body_timeout=0.1, write_timeout=0.1, keep_alive_timeout=0.1, header_timeout=0.1, half_close_grace=0.1
@@ -336,7 +338,6 @@ def test_silence_is_no_fault_and_no_bound_on_bodies_holds(net):
         has(client, response, b"X" * 500)
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_a_half_closed_tunnel_outlives_the_grace(net):
     async def handler(scope, receive, send):
         await accept(send)
@@ -352,7 +353,6 @@ def test_a_half_closed_tunnel_outlives_the_grace(net):
     assert (response.ended, bytes(response.body)) == (True, b"late")
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_a_client_that_takes_nothing_is_left(net, eventually, caplog):
     errors = []
 
@@ -371,7 +371,6 @@ def test_a_client_that_takes_nothing_is_left(net, eventually, caplog):
     assert "write_timeout" in caplog.text
 
 
-@pytest.mark.on("asyncio", "trio")
 @pytest.mark.over("h2", "h2-tls", "h3")
 def test_other_requests_go_on_beside_a_tunnel(net):
     client = net.client(proxy(echo))
@@ -384,7 +383,6 @@ def test_other_requests_go_on_beside_a_tunnel(net):
     assert client.request("GET", "/").status == 404
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_other_protocols_can_be_upgraded_to(net):
     """RFC 9298 and its like: an Upgrade on HTTP/1.1, an extended CONNECT on HTTP/2 and 3."""
     seen = []
@@ -406,7 +404,6 @@ def test_other_protocols_can_be_upgraded_to(net):
     assert seen == [("GET" if net.version == "1" else "CONNECT", "/x", {"protocol": "connect-udp"})]
 
 
-@pytest.mark.on("asyncio", "trio")
 def test_a_drain_waits_for_a_tunnel(net, eventually):
     server = net.serve(proxy(echo))
     client = net.connect()

@@ -245,7 +245,7 @@ def large_heads(peer: H2Raw, amount: int) -> Iterator[None]:
         if peer.over:
             return
         stream, peer.next_stream = peer.next_stream, peer.next_stream + 2
-        fields = (literal(b"x-%d" % number, b"%d-%d" % (request, number) * 80) for number in range(100))
+        fields = (literal(b"x-%d" % number, b"%d-%d-%d" % (id(peer), request, number) * 20) for number in range(100))
         block = peer.head(path=b"/hold", extra=b"".join(fields))
         parts = [block[start : start + 16_000] for start in range(0, len(block), 16_000)]
         data = frame(raw.HEADERS, raw.END_STREAM, stream, parts[0])

@@ -135,7 +135,7 @@ def unread_answers(peer: H3Client, amount: int) -> Iterator[None]:
 
 def large_heads(peer: H3Client, amount: int) -> Iterator[None]:
     for request in range(90):
-        fields = [(b"x-%d" % number, b"%d-%d" % (request, number) * 80) for number in range(100)]
+        fields = [(b"x-%d" % number, b"%d-%d-%d" % (id(peer), request, number) * 20) for number in range(100)]
         peer.open("GET", "/hold", fields)
         peer.poll(0.01)
         yield
