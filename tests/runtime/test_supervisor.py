@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,9 @@ def test_a_signal_drains_all_and_ends_with_status_0(pool: Any, number: signal.Si
     assert "Traceback" not in pool.errors
 
 
-def test_a_running_request_is_finished_and_no_new_connection_taken(launch: Any, directory: Path) -> None:
+@contextmanager
+def slow_answer(launch: Any, directory: Path) -> Iterator[tuple[Any, socket.socket, bytes]]:
+    """Two workers, a client, and the first bytes of an answer that takes another second."""
     (directory / "slow.py").write_text(
         "import asyncio\n"
         "async def app(scope, receive, send):\n"
@@ -67,7 +71,11 @@ def test_a_running_request_is_finished_and_no_new_connection_taken(launch: Any, 
     pool = launch("run", "slow:app", *LOCAL, "--workers", "2", "--runtime", "asyncio")
     with socket.create_connection(("127.0.0.1", pool.port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        answer = client.recv(1000)
+        yield pool, client, client.recv(1000)
+
+
+def test_a_running_request_is_finished_and_no_new_connection_taken(launch: Any, directory: Path) -> None:
+    with slow_answer(launch, directory) as (pool, client, answer):
         pool.signal(signal.SIGTERM)
         wait_until(lambda: refuses(pool.port))
         while data := client.recv(1000):
@@ -77,19 +85,7 @@ def test_a_running_request_is_finished_and_no_new_connection_taken(launch: Any, 
 
 
 def test_a_signal_to_the_whole_group_is_one_signal(launch: Any, directory: Path) -> None:
-    (directory / "slow.py").write_text(
-        "import asyncio\n"
-        "async def app(scope, receive, send):\n"
-        "    assert scope['type'] == 'http'\n"
-        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
-        "    await send({'type': 'http.response.body', 'body': b'1', 'more_body': True})\n"
-        "    await asyncio.sleep(1)\n"
-        "    await send({'type': 'http.response.body', 'body': b'2'})\n"
-    )
-    pool = launch("run", "slow:app", *LOCAL, "--workers", "2", "--runtime", "asyncio")
-    with socket.create_connection(("127.0.0.1", pool.port), timeout=30) as client:
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        answer = client.recv(1000)
+    with slow_answer(launch, directory) as (pool, client, answer):
         for pid in [*children(pool.process.pid), pool.process.pid]:  # as systemd does
             os.kill(pid, signal.SIGTERM)
         while data := client.recv(1000):

@@ -7,6 +7,7 @@ void. Where the conditional middleware answers something else in its place, noth
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from contextlib import aclosing
 from enum import Enum, auto
@@ -33,7 +34,7 @@ class _State(Enum):
 _WAITING, _HELD, _TRAILING, _PASSING = _State
 
 
-class TrailingResponse:
+class TrailingResponse(ABC):
     """One response's ``send``; what is added to it, a subclass knows.
 
     Attributes:
@@ -54,32 +55,32 @@ class TrailingResponse:
 
     # ------------------------------------------------------------------------------------- what a subclass says
 
+    @abstractmethod
     def begin(self, start: Message) -> Message | None:
         """A start message to be passed on in this one's place, to which nothing is added later; else ``None``."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def header_fields(self, start: Message, body: bytes | None) -> RawHeaders:
         """What is added to the header section.
 
         Args:
             body: ``None`` for one that comes in parts and leaves no room for trailers.
         """
-        raise NotImplementedError
 
     def early_fields(self) -> RawHeaders:
         """What is added to the header section of a stream that has trailers."""
         return []
 
+    @abstractmethod
     def trailer_names(self) -> list[str]:
         """The fields that will be in the trailer section."""
-        raise NotImplementedError
 
     async def take(self, data: bytes) -> None:
         """Looks at a part of a body that has trailers."""
 
+    @abstractmethod
     def trailer_fields(self) -> RawHeaders:
         """What is added to the trailer section; the body is complete."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------- messages
 
