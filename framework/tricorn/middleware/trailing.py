@@ -75,7 +75,7 @@ class TrailingResponse(ABC):
     def trailer_names(self) -> list[str]:
         """The fields that will be in the trailer section."""
 
-    async def take(self, data: bytes) -> None:
+    async def take(self, data: bytes) -> None:  # noqa: B027  # most have no need to look
         """Looks at a part of a body that has trailers."""
 
     @abstractmethod
