@@ -43,7 +43,7 @@ def test_the_demo_command_makes_its_environment_and_installs_an_extra_that_exist
 def test_every_make_target_that_is_named_exists() -> None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"`make (\w+)`", (ROOT / "README.md").read_text())
-    assert {"demo", "test", "long", "bench"} == set(named) == set(targets)
+    assert {"demo", "test", "long", "bench", "fuzz"} == set(named) == set(targets)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])

@@ -26,7 +26,7 @@ _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 
 class TunnelExchange(HttpExchange):
-    """Implements ``Exchange`` for CONNECT (RFC 9110 section 9.3.6), extended CONNECT (RFC 8441, RFC 9220) and Upgrade."""
+    """Implements ``Exchange`` for CONNECT (RFC 9110 section 9.3.6), extended CONNECT (RFC 8441, 9220) and Upgrade."""
 
     __slots__ = ("_is_open", "_is_upgrade", "_sent_end")
 

@@ -200,7 +200,7 @@ class Connection(QuicConnection):
         total = self._local_max_data
         step = taken + self._connection_window - total.value
         # Nor may a step be waited for that others, who read nothing, leave no room for.
-        if step >= self._connection_window >> 1 or step > 0 and step >= total.value - total.used:
+        if step >= self._connection_window >> 1 or (step > 0 and step >= total.value - total.used):
             total.raised(taken + self._connection_window)
             moved = True
         stream = self._streams.get(stream_id)
