@@ -8,7 +8,7 @@ import anyio
 
 
 class App:
-    """``/hold`` reads nothing and answers nothing until it is released; ``/large`` sends 4 MiB; else ``ok``.
+    """``/hold`` reads nothing and answers nothing until it is released; ``/large`` sends 4 MiB, ``/page`` 1 KiB.
 
     A WebSocket at ``/hold`` reads nothing, any other takes all that comes.
 
@@ -39,7 +39,7 @@ class App:
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         await self._hold(scope)
-        size = 4 << 20 if scope["path"] == "/large" else 2
+        size = {"/large": 4 << 20, "/page": 1024}.get(scope["path"], 2)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for start in range(0, size, 65_536):
             part = min(65_536, size - start)
