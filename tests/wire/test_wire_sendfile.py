@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 
 import anyio
 import pytest
@@ -73,23 +74,23 @@ def slow_client(net):
 # ------------------------------------------------------------------------------------------------------ what is sent
 
 
-def test_a_file_with_its_length(net, path, copied):
+def test_a_file_with_its_length(net, path, copied, eventually):
     client = net.client(app_of(path, lambda file: copy(file), fields=[length(SIZE)]))
     for _ in range(2):  # the connection is as good as before
         assert bytes(client.request("GET", "/").body) == path.read_bytes()
-    assert sum(copied) == 2 * whole(net)
+    eventually(lambda: sum(copied) == 2 * whole(net))
     assert client.request("HEAD", "/").body == b""
 
 
-def test_a_path(net, path, copied):
+def test_a_path(net, path, copied, eventually):
     client = net.client(app_of(path, lambda file: {"type": "http.response.pathsend", "path": str(path)}))
     response = client.request("GET", "/")
     assert bytes(response.body) == path.read_bytes()
     assert response.header(b"content-length") == b"%d" % SIZE
-    assert sum(copied) == whole(net)
+    eventually(lambda: sum(copied) == whole(net))
 
 
-def test_parts_between_bytes_of_an_unannounced_length(net, path, copied):
+def test_parts_between_bytes_of_an_unannounced_length(net, path, copied, eventually):
     app = app_of(
         path,
         lambda file: copy(file, 5, 10, more=True),
@@ -101,7 +102,7 @@ def test_parts_between_bytes_of_an_unannounced_length(net, path, copied):
     content = path.read_bytes()
     body = bytes(net.client(app).request("GET", "/").body)
     assert body == content[5:15] + b"--" + content[1000:3_001_000] + content[-7:]
-    assert sum(copied) == (len(body) - 2 if whole(net) else 0)
+    eventually(lambda: sum(copied) == (len(body) - 2 if whole(net) else 0))
 
 
 @pytest.mark.over("h1")
@@ -130,6 +131,51 @@ def test_a_file_system_that_cannot(net, path, monkeypatch):
     monkeypatch.setattr("os.sendfile", sendfile)
     client = net.client(app_of(path, lambda file: copy(file), fields=[length(SIZE)]))
     assert bytes(client.request("GET", "/").body) == path.read_bytes()
+
+
+@pytest.mark.over("h1", "h2")
+@pytest.mark.on("asyncio", "uvloop")
+@pytest.mark.parametrize("known", [True, False, None])
+def test_what_is_on_the_disk_is_waited_for_in_a_thread(net, path, monkeypatch, known, copied, eventually):
+    """And nobody else waits with it, whatever can be told of where it is."""
+    probed, loop_s, read_by = [], [], set()
+    real = os.pread
+
+    def probe(fd, offset, count):
+        probed.append(offset)
+        loop_s.append(threading.get_ident())
+        return known
+
+    def pread(fd, count, offset):
+        read_by.add(threading.get_ident())
+        return real(fd, count, offset)
+
+    for module in ("runtime.sendfile", "exchange.files"):
+        monkeypatch.setattr(f"tricorn_transports.{module}.is_in_memory", probe)
+    monkeypatch.setattr("os.pread", pread)
+    client = net.client(app_of(path, lambda file: copy(file), fields=[length(SIZE)]))
+    content = path.read_bytes()
+    for _ in range(2):
+        assert bytes(client.request("GET", "/").body) == content
+    assert probed[0] == 0
+    assert len(probed) >= 12
+    eventually(lambda: sum(copied) == 2 * whole(net))
+    if known is True:
+        assert read_by <= set(loop_s)
+    else:
+        assert not read_by & set(loop_s)
+    assert bool(read_by) == (known is False or not whole(net))
+
+
+@pytest.mark.over("h1", "h2")
+@pytest.mark.on("asyncio")
+def test_a_file_that_is_not_in_memory(net, path):
+    client = net.client(app_of(path, lambda file: copy(file), fields=[length(SIZE)]))
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert bytes(client.request("GET", "/").body) == content
 
 
 @pytest.mark.over("h1")

@@ -54,24 +54,10 @@ class HttpExchange(StreamExchange):
     """
 
     __slots__ = (
-        "_body",
-        "_body_size",
-        "_bodyless",
-        "_burst",
-        "_delivered",
-        "_disconnect_callbacks",
-        "_ended",
-        "_expects_continue",
-        "_head",
-        "_hints",
-        "_left",
-        "_pace",
-        "_peer_left",
-        "_room",
-        "_state",
-        "_trailers",
+        "_body", "_body_size", "_bodyless", "_burst", "_delivered", "_disconnect_callbacks", "_ended",
+        "_expects_continue", "_head", "_hints", "_left", "_pace", "_peer_left", "_room", "_state", "_trailers",
         "_trailers_out",
-    )
+    )  # fmt: skip
 
     def __init__(self, host: Host, request: RequestStarted) -> None:
         super().__init__(host, request)

@@ -1,8 +1,10 @@
 """Files from the page cache to a socket of asyncio or uvloop, without passing through this process.
 
 ``loop.sendfile`` is no help: uvloop has none, and asyncio's waits in a task of its own. ``os.sendfile`` on the
-transport's socket is all it takes, between two rules: nothing that the transport still buffers may be overtaken, and
-the loop watches no descriptor that belongs to a transport, so that the wait is on a duplicate of it.
+transport's socket is all it takes, between three rules: nothing that the transport still buffers may be overtaken; the
+loop watches no descriptor that belongs to a transport, so that the wait is on a duplicate of it; and what is not in the
+kernel's memory is brought there by a thread before, because ``sendfile`` would wait for the disk, and all connections
+with it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from errno import EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP
 
 from tricorn_transports.abc import FileRegion
+from tricorn_transports.exchange.files import is_in_memory
 
 #: Bytes of one call, and of all calls in one round of the loop: the other connections wait that long.
 _CALL = 1_048_576
@@ -32,7 +35,7 @@ class SocketCopier:
         OSError: The socket is closed already.
     """
 
-    __slots__ = ("_high_water", "_loop", "_socket", "_transport", "_waits")
+    __slots__ = ("_high_water", "_loaded", "_loop", "_missing", "_socket", "_transport", "_waits")
 
     def __init__(self, transport: asyncio.Transport, high_water: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -40,6 +43,8 @@ class SocketCopier:
         self._transport = transport
         self._high_water = high_water
         self._waits = False
+        self._missing: tuple[int, int, int] | None = None  # what the next wait is for, if not for the socket
+        self._loaded = 0  # the file's bytes before it were in memory a moment ago
         transport.set_write_buffer_limits(0)
 
     def copy(self, region: FileRegion) -> None:
@@ -51,27 +56,48 @@ class SocketCopier:
         left = region.left - _ROUND
         try:
             while region.left > 0 and region.left > left:
-                count = _copy(self._socket, region.fd, region.offset, min(region.left, _CALL))
-                if count == 0:
+                if region.offset >= self._loaded:
+                    count = min(region.left, _CALL)
+                    self._loaded = region.offset + count
+                    if is_in_memory(region.fd, region.offset, count) is False:
+                        self._missing = (os.dup(region.fd), count, region.offset)
+                        return
+                sent = _copy(self._socket, region.fd, region.offset, self._loaded - region.offset)
+                if sent == 0:
                     raise OSError(f"the file has become shorter: {region.left} bytes of it are missing")
-                region.offset += count
-                region.left -= count
+                region.offset += sent
+                region.left -= sent
         except (BlockingIOError, InterruptedError):
             return
 
     def wait(self, callback: Callable[[], object]) -> None:
-        """Calls ``callback`` whenever the socket has room, until ``close()``."""
-        if not self._waits:
+        """Calls ``callback`` when it may go on, and again whenever the socket has room, until ``close()``."""
+        if self._missing is not None:
+            missing, self._missing = self._missing, None
+            self._stop_waiting()
+            self._loop.run_in_executor(None, _load, *missing).add_done_callback(lambda _: self._loaded_now(callback))
+        elif not self._waits:
             self._waits = True
             self._loop.add_writer(self._socket, callback)
+
+    def _loaded_now(self, callback: Callable[[], object]) -> None:
+        if self._socket >= 0:
+            callback()
+
+    def _stop_waiting(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._loop.remove_writer(self._socket)
 
     def close(self) -> None:
         """Leaves the socket to its transport."""
         if self._socket >= 0:
-            if self._waits:
-                self._loop.remove_writer(self._socket)
+            self._stop_waiting()
             os.close(self._socket)
             self._socket = -1
+            if self._missing is not None:
+                os.close(self._missing[0])
+                self._missing = None
             self._transport.set_write_buffer_limits(self._high_water)
 
 
@@ -82,3 +108,13 @@ def _copy(target: int, source: int, offset: int, count: int) -> int:
         if error.errno not in _UNSUPPORTED:
             raise
     return os.write(target, os.pread(source, min(count, _READ), offset))
+
+
+def _load(fd: int, count: int, offset: int) -> None:
+    """Reads a part of a file for the sake of having it read. The descriptor is its own."""
+    try:
+        os.pread(fd, count, offset)
+    except OSError:
+        pass  # the copy that comes next meets the same, and tells of it
+    finally:
+        os.close(fd)
