@@ -73,6 +73,11 @@ class Hinter:
             hinter = scope[HINTER] = cls(Hinting(), scope, send)
         return hinter
 
+    @property
+    def server_send(self) -> Send:
+        """What the outermost application was given as ``send``."""
+        return self._send
+
     # ---------------------------------------------------------------------------------------------------- telling
 
     async def hint(self, hints: Iterable[Hint]) -> None:

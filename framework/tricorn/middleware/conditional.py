@@ -142,6 +142,11 @@ class Judge:
         self.auto_etag: AutoETag = auto_etag
         self.max_hashed = max_hashed
 
+    @property
+    def server_send(self) -> Send:
+        """What ``ConditionalMiddleware`` was given as ``send``: the server's, if no ``App`` stands around it."""
+        return self._send
+
     def send(self, message: Message) -> Awaitable[None]:
         """Takes a message from the application."""
         state = self._state
@@ -159,6 +164,7 @@ class Judge:
             if OFFER in message:
                 offer = message.pop(OFFER)
                 if offer.open:
+                    offer.seen = True
                     self._state = _PASSING
                     if offer.length is None and self._conditions is None:
                         return self._send(message)

@@ -3,8 +3,9 @@
 Rules of this module: the file is looked at and read in worker threads only; its length is taken once, so that a
 file that grows meanwhile cannot break the framing, and one that shrinks is an error and not a silent stop. Where the
 server offers ``http.response.zerocopysend`` it is given the open file: the very one whose tag and length were sent.
-Only one that has no more than ``http.response.pathsend`` is given the path, which may mean another file by then. A
-small file is read, whatever is offered: it leaves together with its head. Every file has a strong ETag and
+Only one that has no more than ``http.response.pathsend`` is given the path, which may mean another file by then.
+Neither is sent where foreign middleware may be in the way that drops messages which it does not know, or fails at them.
+A small file is read, whatever is offered: it leaves together with its head. Every file has a strong ETag and
 Last-Modified.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from io import FileIO
 from time import time
@@ -21,12 +22,13 @@ from urllib.parse import quote
 
 from tricorn.caching.etag import ETag
 from tricorn.caching.ranges import Slice
-from tricorn.concurrency import run_in_thread, until_disconnect
+from tricorn.concurrency import disconnect_register, run_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect
 from tricorn.headers import HeadersInit, MutableHeaders
+from tricorn.hints.hinter import HINTER
 from tricorn.media_types import media_type_of
 from tricorn.response import offer
-from tricorn.response.base import Background, Response, transmit
+from tricorn.response.base import CONDITIONAL, Background, Response, transmit
 from tricorn.response.filetag import file_etag
 from tricorn.types import Message, Receive, Scope, Send
 from tricorn_transports.http.dates import format_date
@@ -135,13 +137,17 @@ async def send_file(opened: OpenFile, start: Message, scope: Scope, receive: Rec
         RuntimeError: The file became shorter.
     """
     file, size, content = opened.file, opened.info.st_size, opened.content
-    extensions = scope.get("extensions") or ()
+    can_copy = False
 
     async def run() -> None:
-        parts = await offer.start(scope, send, start, size)
+        nonlocal can_copy
+        offered = await offer.start(scope, send, start, size)
+        parts = offered.parts
+        extensions = _file_extensions(scope, send, offered.seen) if content is None else ()
+        can_copy = "http.response.zerocopysend" in extensions
         if parts is None and (scope.get("method") == "HEAD" or size == 0):
             await transmit(send, {"type": "http.response.body", "body": b""})
-        elif parts is None and content is None and "http.response.pathsend" in extensions and not can_copy:
+        elif parts is None and "http.response.pathsend" in extensions and not can_copy:
             await transmit(send, {"type": "http.response.pathsend", "path": file.name})
         else:
             await offer.send_parts((Slice(0, size),) if parts is None else parts, send, send_slice)
@@ -158,11 +164,29 @@ async def send_file(opened: OpenFile, start: Message, scope: Scope, receive: Rec
         else:
             await _send_chunks(file, part, send, more)
 
-    can_copy = "http.response.zerocopysend" in extensions
     if content is not None:  # nothing to be interrupted
         await run()
     elif not await until_disconnect(scope, receive, run):
         raise ClientDisconnect
+
+
+def _file_extensions(scope: Scope, send: Send, seen: bool) -> Container[str]:
+    """The scope's extensions, if a message that sends a file will reach the server.
+
+    Inside of the application nothing foreign is in the way if the conditional middleware has seen the start message's
+    offer. Outside of it there is nothing if the application was given the server's own ``send``, which our server
+    shows by ``tricorn.disconnect``: both are methods of one object. Of another server we do not know it.
+    """
+    register = disconnect_register(scope)
+    if seen:
+        send = (scope.get(HINTER) or scope[CONDITIONAL]).server_send
+    if (register is None and not seen) or (register is not None and _owner(send) is not _owner(register)):
+        return ()
+    return scope.get("extensions") or ()
+
+
+def _owner(method: object) -> object:
+    return getattr(method, "__self__", method)
 
 
 def _open(path: str, tagged: bool) -> tuple[OpenFile, ETag | None]:

@@ -29,38 +29,36 @@ class Offer:
     Args:
         length: In bytes; ``None`` for a body that cannot seek.
         coding: The response's ``Content-Encoding``.
+
+    Attributes:
+        open: It can be taken: the start message is on its way. Later it is too late to choose.
+        seen: The conditional middleware got it in time, so that nothing in between holds messages or makes them anew.
+        parts: What to send: ``None`` for the whole; nothing at all (not even an empty body message) for no parts.
     """
 
-    __slots__ = ("coding", "length", "open", "parts")
+    __slots__ = ("coding", "length", "open", "parts", "seen")
 
     def __init__(self, length: int | None, coding: bytes | None) -> None:
         self.length = length
         self.coding = coding
         self.open = True
+        self.seen = False
         self.parts: Parts | None = None
 
-    def take(self) -> Parts | None:
-        """What to send: ``None`` for the whole; nothing at all (not even an empty body message) for no parts.
 
-        From now on the response is on its way, and it is too late to choose.
-        """
-        self.open = False
-        return self.parts
-
-
-async def start(scope: Scope, send: Send, message: Message, length: int | None) -> Parts | None:
-    """Sends a start message with an offer, where somebody may take it; see ``Offer.take``.
+async def start(scope: Scope, send: Send, message: Message, length: int | None) -> Offer:
+    """Sends a start message with an offer, where somebody may take it.
 
     Raises:
         ClientDisconnect: The client has gone.
     """
-    if CONDITIONAL not in scope or scope.get("method") not in ("GET", "HEAD") or not 200 <= message["status"] < 300:
-        await transmit(send, message)
-        return None
     coding = None if length is None else dict(message["headers"]).get(b"content-encoding")
-    offer = message[OFFER] = Offer(length, coding)
+    offer = Offer(length, coding)
+    if CONDITIONAL in scope and scope.get("method") in ("GET", "HEAD") and 200 <= message["status"] < 300:
+        message[OFFER] = offer
     await transmit(send, message)
-    return offer.take()
+    offer.open = False
+    return offer
 
 
 async def send_parts(parts: Parts, send: Send, send_slice: Callable[[Slice, bool], Awaitable[None]]) -> None:

@@ -74,7 +74,7 @@ class SeekableResponse(Response):
         start: Message = {"type": "http.response.start", "status": self.status, "headers": headers}
 
         async def run() -> None:
-            parts = await offer.start(scope, send, start, length)
+            parts = (await offer.start(scope, send, start, length)).parts
             if parts is None:
                 parts = (b"",) if scope.get("method") == "HEAD" or length == 0 else (Slice(0, length),)
             await offer.send_parts(parts, send, send_slice)

@@ -60,7 +60,7 @@ class StreamingResponse(Response):
             start["trailers"] = True
 
         async def run() -> None:
-            if await offer.start(scope, send, start, None) is not None:
+            if (await offer.start(scope, send, start, None)).parts is not None:
                 await self.close_content()
                 return
             await transmit(send, {"type": "http.response.body", "body": b"", "more_body": True})
