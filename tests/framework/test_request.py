@@ -252,12 +252,9 @@ async def test_a_body_that_breaks_off_ends_the_request_quietly(foreign):
             seen.append(await request.is_disconnected())
             raise
 
-    server = foreign(app, "POST")
-
-    async def receive():
-        return {"type": "http.disconnect"}
-
-    await app(server.scope, receive, server.send)
+    server = foreign(app, "POST", parts=[])
+    server.gone.set()
+    await server.run()
     assert (seen, server.sent) == ([True], [])
 
 

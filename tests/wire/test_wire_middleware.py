@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+import anyio
 import pytest
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from tricorn import App, FileResponse, Middleware, StaticFiles
 from tricorn.middleware import CORSMiddleware
+from tricorn_transports.config import Timeouts
 
 LARGE = bytes(range(256)) * 16_384  # 4 MiB: copied by the kernel where it can be
 
@@ -80,3 +82,39 @@ def test_what_passes_everything_on_is_in_nobodys_way(net, make, monkeypatch):
         client = net.client(make(*middleware))
         assert bytes(client.request("GET", "/file").body) == LARGE
         assert sum(copied) == number * len(LARGE)
+
+
+@pytest.mark.on("asyncio", "trio")
+@pytest.mark.parametrize("how", ["stream", "connection"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_client_that_leaves_is_no_failure(net, method, how, eventually, caplog):
+    """Starlette's base class raises an error for an application that ends without an answer."""
+    events = []
+    app = App(middleware=[Base])
+
+    @app.route("/", methods=["GET", "POST"])
+    async def wait(request):
+        try:
+            events.append("begun")
+            await request.body()
+            await anyio.sleep_forever()
+        finally:
+            events.append("stopped")
+
+    async def outermost(scope, receive, send):
+        try:
+            await app(scope, receive, send)
+        finally:
+            events.append("ended")
+
+    net.serve(outermost, timeouts=Timeouts(half_close_grace=0.1))
+    client = net.connect()
+    stream = client.open(method, "/", end=method == "GET")
+    eventually(lambda: events[-1:] == ["begun"] or client.poll(0))
+    if how == "stream":
+        client.reset(stream)
+        client.poll(0)
+    else:
+        client.close()
+    eventually(lambda: events[-2:] == ["stopped", "ended"])
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -8,7 +8,7 @@ change something are finished unless the route asks otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from tricorn.caching.rewrite import not_modified_fields
 from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
@@ -26,6 +26,9 @@ from tricorn.websocket import WebSocket
 from tricorn_transports.http.fields import is_token
 
 _NO_PARAMS: Mapping[str, Any] = {}
+
+#: What servers log for a client that left before it was answered.
+_CLIENT_GONE: Final = 499
 
 
 def wrap(app: ASGIApp, middleware: Sequence[Middleware]) -> ASGIApp:
@@ -142,7 +145,9 @@ class Route(BaseRoute):
                     await response.respond(scope, receive, send)
             except ClientDisconnect:
                 pass  # the client left while its request was read or answered: nobody is to be told
-            if response is not None and response.background is not None:
+            if response is None:  # nobody is left to get one, but middleware may count on it, as Starlette's does
+                await Response(b"", _CLIENT_GONE)(scope, receive, send)
+            elif response.background is not None:
                 await response.run_background()
         finally:
             if request is not None and request.has_form:
