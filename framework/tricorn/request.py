@@ -7,7 +7,7 @@ Rules of this module: nothing is parsed before it is asked for, and nothing twic
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 from urllib.parse import quote
 
 from tricorn.caching.conditional import Validators
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tricorn.forms import FormData
     from tricorn.hints.link import Hint, HintAttributes
     from tricorn.priority import Priority
+
+#: In the scope: a list, to which a route adds the request that its handler failed with, for exception handlers.
+FAILED: Final = "tricorn.failed"
 
 #: Bytes that ``body()``, ``json()`` and ``form()`` take where the application sets no other limit.
 MAX_BODY_BYTES = 16 * 1024 * 1024

@@ -129,6 +129,34 @@ async def test_exception_handlers(client_of):
         HTTPException(200)
 
 
+@pytest.mark.parametrize("prefix", ["", "/mount"])
+async def test_exception_handlers_get_the_request_that_failed(client_of, prefix):
+    """What was read of it is there; to ask the server again would be to wait for the client's going away."""
+
+    class Copying:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            await self.app({**scope}, receive, send)
+
+    router = Router()
+
+    @router.post("/{kind}", middleware=[Middleware(Copying)])
+    async def fail(request, kind):
+        await request.json()
+        raise {"expected": KeyError("k"), "group": ExceptionGroup("", [KeyError("g")]), "other": ValueError("v")}[kind]
+
+    async def answer(request, error):
+        return {"kind": request.path_params["kind"], "body": await request.json(), "error": type(error).__name__}
+
+    app = App([Mount(prefix, router)], exception_handlers={KeyError: answer, 500: answer}, middleware=[Copying])
+    client = await client_of(app, raise_app_exceptions=False)
+    for kind, error in (("expected", "KeyError"), ("group", "KeyError"), ("other", "ValueError")):
+        response = await client.post(f"{prefix}/{kind}", json=[1])
+        assert response.json() == {"kind": kind, "body": [1], "error": error}
+
+
 async def test_handlers_may_be_registered_later_and_middleware_sees_what_they_answer(client_of):
     """Both layers that answer exceptions read one table, and know a group of one."""
     app = App(middleware=[Middleware(CORSMiddleware, allow_origins=["*"])])

@@ -19,7 +19,7 @@ from tricorn.concurrency import call
 from tricorn.exceptions import ClientDisconnect, HTTPException, WebSocketDisconnect
 from tricorn.headers import Headers
 from tricorn.middleware.problem import PROBLEM_JSON, error_response, negotiate, problem
-from tricorn.request import Connection, Request
+from tricorn.request import FAILED, Connection, Request
 from tricorn.response.base import CONDITIONAL, HTMLResponse, PlainTextResponse, Response
 from tricorn.response.convert import convert
 from tricorn.response.denial import refuse
@@ -61,7 +61,7 @@ class ExpectedExceptions:
             handler = _find_handler(self._handlers, error)
             if watched.has_begun() or (handler is None and not isinstance(error, HTTPException)):
                 raise
-            response = await _expected_response(handler, Request(scope, receive, send), error)
+            response = await _expected_response(handler, _request(scope, receive, send), error)
             await response(scope, receive, send)
 
 
@@ -88,6 +88,8 @@ class ErrorsMiddleware:
             await self._app(scope, receive, send)
             return
         watched = _WatchedSend(send)
+        failed: list[Request] = []
+        scope[FAILED] = failed
         try:
             await self._app(scope, receive, watched.pass_on)
         except Exception as raised:
@@ -98,6 +100,8 @@ class ErrorsMiddleware:
                 await _close(send)
             if watched.last or not await self._answer(error, scope, receive, send):
                 raise
+        finally:
+            failed.clear()  # they have the scope, which has them
 
     async def _answer(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> bool:
         """Sends a response; whether the exception is over with that.
@@ -110,7 +114,7 @@ class ErrorsMiddleware:
         if not is_over:
             keys = (Exception, BaseException, 500)
             handler = next((self._handlers[key] for key in keys if key in self._handlers), None)
-        request = Request(scope, receive, send) if scope["type"] == "http" else Connection(scope)
+        request = _request(scope, receive, send) if scope["type"] == "http" else Connection(scope)
         try:
             if handler is None and not is_over:
                 response = self._failure(error, scope)
@@ -184,6 +188,15 @@ def _find_handler(handlers: ExceptionHandlers, error: Exception) -> ExceptionHan
         if kind in handlers:
             return handlers[kind]
     return None
+
+
+def _request(scope: Scope, receive: Receive, send: Send) -> Request:
+    """The request for an exception's handler: the very one that the route's handler had, with what was read of it.
+
+    Whoever reads a body a second time from the server waits for the client's going away.
+    """
+    failed: list[Request] = scope.get(FAILED) or []
+    return failed[-1] if failed else Request(scope, receive, send)
 
 
 async def _expected_response(handler: ExceptionHandler | None, request: Connection, error: Exception) -> Response:

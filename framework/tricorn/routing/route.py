@@ -15,7 +15,7 @@ from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect, NoRoute, NotModified, WebSocketDisconnect
 from tricorn.headers import RawHeaders
 from tricorn.policy import POLICY, CachePolicy, CachingOptions, add_missing, policy_for
-from tricorn.request import Request
+from tricorn.request import FAILED, Request
 from tricorn.response.base import Response
 from tricorn.response.convert import convert
 from tricorn.routing.handler import HandlerPlan, Kind
@@ -149,6 +149,10 @@ class Route(BaseRoute):
                 await Response(b"", _CLIENT_GONE)(scope, receive, send)
             elif response.background is not None:
                 await response.run_background()
+        except Exception:
+            if request is not None and FAILED in scope:
+                scope[FAILED].append(request)
+            raise
         finally:
             if request is not None and request.has_form:
                 await request.close()
