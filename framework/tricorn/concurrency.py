@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
 from typing import ParamSpec, TypeVar, cast
@@ -68,17 +69,26 @@ def is_coroutine_callable(func: object) -> bool:
 async def iterate_in_thread(items: Iterable[T]) -> AsyncIterator[T]:
     """The items of a blocking iterable, each fetched in a thread when it is asked for.
 
-    The iterator is closed, in a thread too, however the loop ends.
+    All steps share one copy of the caller's context variables, so that a generator finds those that it has set. The
+    iterator is closed, in a thread too, however the loop ends.
     """
     iterator = iter(items)
+    context: Context | None = None
+
+    def in_context(func: Callable[..., object], *args: object) -> object:
+        nonlocal context
+        if context is None:  # made in a thread, where nothing in it says that an event loop is running
+            context = copy_context()
+        return context.run(func, *args)
+
     try:
-        while (item := await anyio.to_thread.run_sync(next, iterator, _END)) is not _END:
+        while (item := await anyio.to_thread.run_sync(in_context, next, iterator, _END)) is not _END:
             yield cast("T", item)
     finally:
         close = getattr(iterator, "close", None)
         if close is not None:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(close)
+                await anyio.to_thread.run_sync(in_context, close)
 
 
 def disconnect_register(scope: Scope) -> Register | None:

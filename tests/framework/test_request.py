@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextvars
 
+import anyio
 import pytest
 
-from tricorn import App, ClientDisconnect, Request, Response
+from tricorn import App, ClientDisconnect, EventSourceResponse, Request, Response, Route
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +82,32 @@ async def test_state_session_and_context_variables(client_of):
         return [variable.get(), request.state.user, request.state.more]
 
     assert (await (await client_of(app)).get("/thread")).json() == ["set", "me", 1]
+
+
+async def test_a_generator_in_threads_keeps_its_context_variables(client_of, anyio_backend):
+    variable = contextvars.ContextVar("variable", default="unset")
+    ended = []
+
+    def parts():
+        token = variable.set("mine")
+        try:
+            for _ in range(2):
+                yield variable.get()
+                anyio.run(anyio.sleep, 0, backend=anyio_backend)  # in the thread no event loop seems to run
+        finally:
+            variable.reset(token)
+            ended.append(variable.get())
+
+    def whole():
+        yield from parts()
+
+    app = App([Route("/whole", whole), Route("/events", lambda: EventSourceResponse(parts()))])
+    client = await client_of(app)
+    assert (await client.get("/whole")).text == "minemine"
+    assert (await client.get("/events")).text.count("data: mine") == 2
+    async with client.stream("GET", "/whole") as response:
+        assert await response.next_part() == b"mine"
+    assert ended == ["unset"] * 3
 
 
 def body_app(**settings):
