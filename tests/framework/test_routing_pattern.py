@@ -30,6 +30,15 @@ ID = UUID("12345678-1234-5678-1234-567812345678")
         ("/{u:uuid}", "/1234", None),
         ("/{p:path}", "/a/b\nc/", {"p": "a/b\nc/"}),
         ("/f/{name}.{ext}", "/f/a.tar.gz", {"name": "a.tar", "ext": "gz"}),
+        ("/f/{name}.{ext}", "/f/a.", None),
+        ("/f/{name}.{ext}", "/f/a.b.", {"name": "a", "ext": "b."}),
+        ("/{y}-{m}-{d}", "/a-2020-10-11", {"y": "a-2020", "m": "10", "d": "11"}),
+        ("/{a}-{n:int}.{b}", "/x-1-2.tar.gz", {"a": "x-1", "n": 2, "b": "tar.gz"}),
+        ("/{slug}-{rest:path}", "/a-b/c-d", {"slug": "a", "rest": "b/c-d"}),
+        ("/{repo:path}/-/{file:path}", "/a/b/-/c/-/d", {"repo": "a/b/-/c", "file": "d"}),
+        ("/{a:path}/{b}/{c:path}", "/1/2/3/4", {"a": "1/2", "b": "3", "c": "4"}),
+        ("/{a:path}/{b}-{c:path}/x", "/1/2-3/4-5/x", {"a": "1/2-3", "b": "4", "c": "5"}),
+        ("/{a:path}.{b}/{c}", "/1.2/3.4/5", {"a": "1.2/3", "b": "4", "c": "5"}),
         ("/a.b/{x}", "/aXb/c", None),
         ("/ü/{x}", "/ü/é", {"x": "é"}),
         ("/{x}", f"/a{ENCODED_SLASH}b", {"x": "a/b"}),
@@ -38,6 +47,30 @@ ID = UUID("12345678-1234-5678-1234-567812345678")
 def test_matching(template, path, params):
     match = PathPattern(template).match(path)
     assert (match[0] if match else None) == params
+
+
+@pytest.mark.parametrize(
+    ("template", "path"),
+    [
+        ("/{name}.{ext}", "/{}/x".format("." * 16_000)),
+        ("/{y}-{m}-{d}.html", "/{}".format("-" * 16_000)),
+        ("/{a}-{b}.{c}-{d}/x", "/{}".format("-." * 8_000)),
+        ("/{a}-{n:int}-{b}/x", "/{}".format("-1" * 8_000)),
+        ("/{slug}-{rest:path}/x", "/{}".format("-/" * 8_000)),
+        ("/{a:path}/{b:path}/{c:path}/x", "/" * 16_000),
+        ("/{a:path}/{b}/{c:path}/x", "/a" * 8_000),
+        ("/{a:path}/{b}-{c:path}/x", "/-" * 8_000),
+        ("/{a:path}.{b}/{c}-{d}x", "/" + "./-" * 5_000),
+    ],
+)
+def test_no_path_is_tried_in_all_divisions(template, path):
+    """These would take minutes, or years."""
+    assert PathPattern(template).match(path) is None
+
+
+def test_no_host_is_tried_in_all_divisions():
+    assert HostPattern("{a}-{b}-{c}.example.com").match("-" * 16_000) is None
+    assert HostPattern("{a}-{b}.{c}.com").match("x-y-z.a.com") == {"a": "x-y", "b": "z", "c": "a"}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +119,7 @@ def test_building():
         ("/{n:int}", {"n": "x"}),
         ("/{f:float}", {"f": float("nan")}),
         ("/{x}", {"x": ""}),
+        ("/{name}.{ext}", {"name": "a", "ext": "tar.gz"}),
         ("/{x}", {}),
     ]:
         with pytest.raises(NoRoute):

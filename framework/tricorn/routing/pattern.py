@@ -2,7 +2,8 @@
 
 Rules of this module: a path is matched in *text form*: decoded, but with ``ENCODED_SLASH`` in the place of every
 ``%2F``. So a path is decoded once, an encoded slash can never be taken for one that separates segments, and text
-form and decoded path have the same length, character for character. Parameters get their slash back.
+form and decoded path have the same length, character for character. Parameters get their slash back. A path, which is
+the client's, costs time in proportion to its length, whatever the template: see ``_Ambiguity``.
 """
 
 from __future__ import annotations
@@ -101,12 +102,13 @@ def converter_for(annotation: object) -> Converter[Any] | None:
 
 
 STR = Converter("str", str, r"[^/]+", str)
+PATH = Converter("path", PathText, r".*", PathText, multiple=True)
 for _converter in (
     STR,
+    PATH,
     Converter("int", int, r"[0-9]+", int, _format_int),
     Converter("float", float, r"[0-9]+(?:\.[0-9]+)?", _parse_float, _format_float),
     Converter("uuid", UUID, r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", UUID),
-    Converter("path", PathText, r".*", PathText, multiple=True),
 ):
     register_converter(_converter)
 
@@ -140,6 +142,54 @@ def split_template(template: str, what: str) -> list[str | tuple[str, str | None
     return parts
 
 
+class _Ambiguity:
+    """Where a path could be divided among the parameters of a template in several ways, the last place counts.
+
+    In ``/{name}.{ext}`` the extension has no dot in it: ``name`` would have taken that. A regular expression that left
+    it open would try all divisions before it finds that none leads on, and a path of 16 KiB has more than a processor
+    gets through.
+    """
+
+    def __init__(self) -> None:
+        # What stands between here and the last text in this segment, and the last text over several segments.
+        self._since_text: str | None = None
+        self._since_path: str | None = None
+
+    def literal(self, text: str) -> str:
+        """The regular expression of a literal part."""
+        regex = re.escape(text)
+        self._add(regex)
+        if "/" in text:
+            self._since_text = None
+        return regex
+
+    def parameter(self, converter: Converter[Any]) -> str:
+        """The regular expression of a parameter that comes next."""
+        in_segment = "" if self._since_text is None else f"(?!{self._since_text}[^/])"
+        over_segments = "" if self._since_path is None else f"(?!{self._since_path})"
+        regex = converter.regex
+        if converter is STR and in_segment:
+            regex = f"(?:{in_segment}[^/])+"
+        elif converter is STR and self._since_path and "/" not in self._since_path:
+            regex = f"(?:(?!{self._since_path}[^/])[^/])+"
+        elif converter is PATH and in_segment:
+            regex = f"(?:{in_segment}{over_segments}[^/])*(?:/(?:{over_segments}.)*)?"
+        elif converter is PATH and over_segments:
+            regex = f"(?:{over_segments}.)*"
+        self._add(f"(?:{regex})")
+        if converter is STR:
+            self._since_text = ""
+        elif converter is PATH:
+            self._since_path = ""
+        return regex
+
+    def _add(self, regex: str) -> None:
+        if self._since_text is not None:
+            self._since_text += regex
+        if self._since_path is not None:
+            self._since_path += regex
+
+
 class PathPattern:
     """A compiled path template.
 
@@ -160,19 +210,21 @@ class PathPattern:
         annotations = annotations or {}
         self.template: str = template
         self.converters: dict[str, Converter[Any]] = {}
-        self._parts: list[str | tuple[str, Converter[Any]]] = []
+        self._parts: list[str | tuple[str, str]] = []
         self._prefix = prefix
         regex = ""
+        ambiguity = _Ambiguity()
         for part in split_template(template, "path"):
             if isinstance(part, str):
                 self._parts.append(part)
-                regex += re.escape(part)
+                regex += ambiguity.literal(part)
                 continue
             name, wanted = part
             converter = _choose(template, name, wanted, annotations.get(name))
             self.converters[name] = converter
-            self._parts.append((name, converter))
-            regex += f"(?P<{name}>{converter.regex})"
+            own = ambiguity.parameter(converter)
+            self._parts.append((name, own))
+            regex += f"(?P<{name}>{own})"
         self._regex = re.compile(regex + ("(?=/)" if prefix else ""), re.DOTALL)
         first = template.split("/")[1] if template else ""
         #: The first segment, where it is literal: an index for routers. ``None`` where it is not.
@@ -211,7 +263,8 @@ class PathPattern:
             if isinstance(part, str):
                 path += quote(part, safe=PATH_SAFE)
                 continue
-            name, converter = part
+            name, regex = part
+            converter = self.converters[name]
             if name not in params:
                 raise NoRoute(f"{self.template} needs the parameter {name!r}")
             try:
@@ -219,7 +272,7 @@ class PathPattern:
             except (ValueError, TypeError) as error:
                 raise NoRoute(f"{self.template}: {name}: {error}") from error
             in_text_form = text if converter.multiple else text.replace("/", ENCODED_SLASH)
-            if re.fullmatch(converter.regex, in_text_form, re.DOTALL) is None:
+            if re.fullmatch(regex, in_text_form, re.DOTALL) is None:
                 raise NoRoute(f"{self.template}: {name} cannot be {text!r}")
             path += quote(text, safe=PATH_SAFE if converter.multiple else _SEGMENT_SAFE)
         return path
@@ -262,15 +315,19 @@ class HostPattern:
         self._parts = split_template(template, "host")
         self.names: set[str] = set()
         regex = ""
+        since: str | None = None  # see _Ambiguity: what stands between here and the last parameter of this label
         for part in self._parts:
             if isinstance(part, str):
                 regex += re.escape(part)
+                since = None if since is None or "." in part else re.escape(part)
                 continue
             name, converter = part
             if converter is not None:
                 raise ValueError(f"host {template!r}: the parameters of hosts have no converters")
             self.names.add(name)
-            regex += f"(?P<{name}>[^.:\\[\\]]+)"
+            before = "" if since is None else f"(?!{since}[^.:\\[\\]])"
+            regex += f"(?P<{name}>(?:{before}[^.:\\[\\]])+)"
+            since = ""
         self._regex = re.compile(regex, re.IGNORECASE)
 
     def match(self, host: str) -> dict[str, Any] | None:
