@@ -156,3 +156,11 @@ def test_any_means_text():
 
     with Client(App([Route("/{x}", show)])) as client:
         assert client.get("/7").json() == {"x": "7"}
+
+
+def test_a_decorator_without_its_path_is_told_of():
+    async def home(): ...
+
+    for decorator in (App().get, Router().post, App().route, App().websocket):
+        with pytest.raises(TypeError, match="home is not a path"):
+            decorator(home)

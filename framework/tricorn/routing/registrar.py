@@ -46,7 +46,12 @@ class Registrar(ABC):
     def route(
         self, path: str, *, methods: Iterable[str] | None = None, **options: Unpack[RouteOptions]
     ) -> Callable[[H], H]:
-        """Makes the decorated function the handler of these methods (GET if none); see ``Route``."""
+        """Makes the decorated function the handler of these methods (GET if none); see ``Route``.
+
+        Raises:
+            TypeError: There is no path: ``@app.get`` was written without its call.
+        """
+        _require_path(path)
 
         def register(handler: H) -> H:
             self.add(Route(path, handler, methods=methods, **options))
@@ -85,7 +90,8 @@ class Registrar(ABC):
     def websocket(
         self, path: str, *, name: str | None = None, middleware: Sequence[Middleware] = ()
     ) -> Callable[[H], H]:
-        """Makes the decorated function the handler of a WebSocket; see ``WebSocketRoute``."""
+        """Makes the decorated function the handler of a WebSocket; see ``WebSocketRoute``. Raises as ``route``."""
+        _require_path(path)
 
         def register(handler: H) -> H:
             self.add(WebSocketRoute(path, handler, name=name, middleware=middleware))
@@ -132,3 +138,10 @@ class Registrar(ABC):
     ) -> None:
         """Puts an application under a host; see ``Host``."""
         self.add(Host(host, app, wsgi=wsgi, name=name, middleware=middleware, **caching))
+
+
+def _require_path(path: object) -> None:
+    """Else the function itself would be taken for a path, and silently never be registered."""
+    if not isinstance(path, str):
+        name = getattr(path, "__name__", repr(path))
+        raise TypeError(f"{name} is not a path: a route is registered with one, as in @app.get('/path')")
