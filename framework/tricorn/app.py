@@ -28,6 +28,7 @@ from tricorn.types import (
     ExceptionHandlers,
     Handler,
     Middleware,
+    MiddlewareLike,
     Receive,
     Scope,
     Send,
@@ -75,7 +76,7 @@ class App(Registrar):
         self,
         routes: Iterable[AnyRoute] = (),
         *,
-        middleware: Sequence[Middleware | Callable[[ASGIApp], ASGIApp]] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         exception_handlers: ExceptionHandlers | None = None,
         lifespan: Lifespan | None = None,
         debug: bool = False,
@@ -98,7 +99,7 @@ class App(Registrar):
         self.state: State = State()
         self.router: Router = Router(routes, lifespan=lifespan, trailing_slash=trailing_slash)
         self.router.attach(frozenset())
-        self._middleware = [_as_middleware(layer) for layer in middleware]
+        self._middleware = [Middleware.of(layer) for layer in middleware]
         self._exception_handlers: dict[int | type[BaseException], ExceptionHandler] = dict(exception_handlers or {})
         self._stack: ASGIApp | None = None
         self._tunnel_handler: Handler | None = None
@@ -221,11 +222,3 @@ class App(Registrar):
             raise ConfigError("workers: app.run() serves in this process; `tricorn run` starts several")
         logs.configure(config.log_level)
         run(self, config, on_ready=lambda sockets: announce("the application", config, sockets))
-
-
-def _as_middleware(layer: Middleware | Callable[[ASGIApp], ASGIApp]) -> Middleware:
-    if isinstance(layer, Middleware):
-        return layer
-    if not callable(layer):
-        raise TypeError(f"middleware {layer!r} is neither a Middleware nor a factory")
-    return Middleware(layer)

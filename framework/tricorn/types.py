@@ -18,6 +18,7 @@ __all__ = [
     "Handler",
     "Message",
     "Middleware",
+    "MiddlewareLike",
     "Receive",
     "Scope",
     "Send",
@@ -52,6 +53,19 @@ class Middleware:
         self.args: tuple[object, ...] = args
         self.kwargs: dict[str, object] = kwargs
 
+    @staticmethod
+    def of(layer: MiddlewareLike) -> Middleware:
+        """``layer``, a factory alone being one without arguments.
+
+        Raises:
+            TypeError: It is neither.
+        """
+        if isinstance(layer, Middleware):
+            return layer
+        if not callable(layer):
+            raise TypeError(f"middleware {layer!r} is neither a Middleware nor a factory")
+        return Middleware(layer)
+
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """The middleware around ``app``."""
         return self.factory(app, *self.args, **self.kwargs)
@@ -59,3 +73,7 @@ class Middleware:
     def __repr__(self) -> str:
         arguments = [repr(value) for value in self.args] + [f"{name}={value!r}" for name, value in self.kwargs.items()]
         return f"Middleware({', '.join([getattr(self.factory, '__name__', repr(self.factory)), *arguments])})"
+
+
+#: What every ``middleware=`` takes: with arguments, or a factory that needs none.
+MiddlewareLike: TypeAlias = Middleware | Callable[[ASGIApp], ASGIApp]

@@ -61,6 +61,27 @@ async def test_middleware_of_app_mount_and_route_in_order(client_of):
     assert repr(Middleware(Mark, "a", letter="b")) == "Middleware(Mark, 'a', letter='b')"
 
 
+async def test_a_factory_alone_is_a_middleware_everywhere(client_of):
+    seen = []
+
+    class Layer:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            seen.append(scope["path"])
+            await self.app(scope, receive, send)
+
+    app = App(
+        [Mount("/m", routes=[Route("/x", lambda: "x", middleware=[Layer])], middleware=[Layer])], middleware=[Layer]
+    )
+    await (await client_of(app)).get("/m/x")
+    assert seen == ["/m/x"] * 3
+    for make in (lambda: App(middleware=["x"]), lambda: Route("/", lambda: "x", middleware=["x"])):
+        with pytest.raises(TypeError, match="'x' is neither a Middleware nor a factory"):
+            make()
+
+
 async def test_foreign_middleware_works(client_of):
     app = App([Route("/", lambda: "x" * 5000)], middleware=[Middleware(GZipMiddleware, minimum_size=10)])
     response = await (await client_of(app)).get("/", headers={"accept-encoding": "gzip"})

@@ -16,7 +16,7 @@ from tricorn.exceptions import NoRoute
 from tricorn.policy import POLICY, CachePolicy, CachingOptions, Declared, policy_for
 from tricorn.routing.pattern import ENCODED_SLASH, HostPattern, PathPattern, is_below
 from tricorn.routing.route import wrap
-from tricorn.types import ASGIApp, Middleware, Receive, Scope, Send, WSGIApp
+from tricorn.types import ASGIApp, MiddlewareLike, Receive, Scope, Send, WSGIApp
 from tricorn.url import PATH_SAFE, URLPath
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Outlet:
         routes: Iterable[AnyRoute] | None,
         wsgi: WSGIApp | None,
         name: str | None,
-        middleware: Sequence[Middleware],
+        middleware: Sequence[MiddlewareLike],
         caching: CachingOptions,
     ) -> None:
         if (app is not None) + (routes is not None) + (wsgi is not None) != 1:
@@ -130,7 +130,7 @@ class Mount(_Outlet):
         routes: Iterable[AnyRoute] | None = None,
         wsgi: WSGIApp | None = None,
         name: str | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         **caching: Unpack[CachingOptions],
     ) -> None:
         super().__init__(f"mount {path!r}", app, routes, wsgi, name, middleware, caching)
@@ -188,7 +188,7 @@ class Host(_Outlet):
         routes: Iterable[AnyRoute] | None = None,
         wsgi: WSGIApp | None = None,
         name: str | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         **caching: Unpack[CachingOptions],
     ) -> None:
         super().__init__(f"host {host!r}", app, routes, wsgi, name, middleware, caching)

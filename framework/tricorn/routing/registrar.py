@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from tricorn.policy import CachingOptions
 from tricorn.routing.mount import Host, Mount
 from tricorn.routing.route import Route, WebSocketRoute
-from tricorn.types import ASGIApp, Handler, Middleware, WSGIApp
+from tricorn.types import ASGIApp, Handler, MiddlewareLike, WSGIApp
 
 if TYPE_CHECKING:
     from tricorn.routing.router import AnyRoute
@@ -32,7 +32,7 @@ class RouteOptions(CachingOptions, total=False):
     """
 
     name: str | None
-    middleware: Sequence[Middleware]
+    middleware: Sequence[MiddlewareLike]
     cancel_on_disconnect: bool | None
 
 
@@ -88,7 +88,7 @@ class Registrar(ABC):
         return self.route(path, methods=("OPTIONS",), **options)
 
     def websocket(
-        self, path: str, *, name: str | None = None, middleware: Sequence[Middleware] = ()
+        self, path: str, *, name: str | None = None, middleware: Sequence[MiddlewareLike] = ()
     ) -> Callable[[H], H]:
         """Makes the decorated function the handler of a WebSocket; see ``WebSocketRoute``. Raises as ``route``."""
         _require_path(path)
@@ -106,7 +106,7 @@ class Registrar(ABC):
         *,
         wsgi: WSGIApp | None = None,
         name: str | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         **caching: Unpack[CachingOptions],
     ) -> None:
         """Puts an application under a path; see ``Mount``."""
@@ -118,7 +118,7 @@ class Registrar(ABC):
         directory: str | os.PathLike[str],
         *,
         name: str | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         **options: Unpack[StaticOptions],
     ) -> None:
         """Serves the files of a directory under a path; see ``StaticFiles`` for the options, and ``Mount``."""
@@ -133,7 +133,7 @@ class Registrar(ABC):
         *,
         wsgi: WSGIApp | None = None,
         name: str | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         **caching: Unpack[CachingOptions],
     ) -> None:
         """Puts an application under a host; see ``Host``."""

@@ -20,7 +20,7 @@ from tricorn.response.base import Response
 from tricorn.response.convert import convert
 from tricorn.routing.handler import HandlerPlan, Kind
 from tricorn.routing.pattern import PathPattern
-from tricorn.types import ASGIApp, Handler, Middleware, Receive, Scope, Send
+from tricorn.types import ASGIApp, Handler, Middleware, MiddlewareLike, Receive, Scope, Send
 from tricorn.url import URLPath
 from tricorn.websocket import WebSocket
 from tricorn_transports.http.fields import is_token
@@ -31,10 +31,14 @@ _NO_PARAMS: Mapping[str, Any] = {}
 _CLIENT_GONE: Final = 499
 
 
-def wrap(app: ASGIApp, middleware: Sequence[Middleware]) -> ASGIApp:
-    """``app`` inside its middleware; the first of the list is the outermost."""
+def wrap(app: ASGIApp, middleware: Sequence[MiddlewareLike]) -> ASGIApp:
+    """``app`` inside its middleware; the first of the list is the outermost.
+
+    Raises:
+        TypeError: One of them is no middleware.
+    """
     for layer in reversed(middleware):
-        app = layer.wrap(app)
+        app = Middleware.of(layer).wrap(app)
     return app
 
 
@@ -47,7 +51,7 @@ class BaseRoute:
         app: The route as an ASGI application, its middleware included.
     """
 
-    def __init__(self, path: str, plan: HandlerPlan, name: str | None, middleware: Sequence[Middleware]) -> None:
+    def __init__(self, path: str, plan: HandlerPlan, name: str | None, middleware: Sequence[MiddlewareLike]) -> None:
         self.path = path
         self.plan = plan
         self.handler: Handler = plan.handler
@@ -100,7 +104,7 @@ class Route(BaseRoute):
         *,
         methods: Iterable[str] | None = None,
         name: str | None = None,
-        middleware: Sequence[Middleware] = (),
+        middleware: Sequence[MiddlewareLike] = (),
         cancel_on_disconnect: bool | None = None,
         **caching: Unpack[CachingOptions],
     ) -> None:
@@ -215,7 +219,7 @@ class WebSocketRoute(BaseRoute):
     """
 
     def __init__(
-        self, path: str, handler: Handler, *, name: str | None = None, middleware: Sequence[Middleware] = ()
+        self, path: str, handler: Handler, *, name: str | None = None, middleware: Sequence[MiddlewareLike] = ()
     ) -> None:
         plan = HandlerPlan(handler, WebSocket, ("websocket", "ws", "socket"))
         if plan.kind is not Kind.COROUTINE:
