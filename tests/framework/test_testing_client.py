@@ -8,6 +8,7 @@ import threading
 import anyio
 import pytest
 
+from tricorn import App
 from tricorn.testing import ASGIViolation, AsyncClient, Client, IncompleteResponse, LifespanFailed
 
 
@@ -81,7 +82,8 @@ def test_bodies():
         sent = client.post("/", json={"a": "ü"}).json()
         assert sent["body"].encode("latin-1") == '{"a":"ü"}'.encode()
         assert ["content-type", "application/json"] in sent["headers"]
-        assert client.post("/", data={"a": "1 2", "b": ["x", "y"]}).json()["body"] == "a=1+2&b=x&b=y"
+        assert client.post("/", data={"a": "1 2", "b": ["x", 1], "c": 2}).json()["body"] == "a=1+2&b=x&b=1&c=2"
+        assert client.post("/", data=[("a", 1), ("a", 2)]).json()["body"] == "a=1&a=2"
         sent = client.post("/", data={"a": "1"}, files={"f": ("n.txt", b"hi")}).json()
         assert 'name="f"; filename="n.txt"\r\nContent-Type: text/plain\r\n\r\nhi\r\n' in sent["body"]
         assert 'name="a"\r\n\r\n1\r\n' in sent["body"]
@@ -390,6 +392,13 @@ def test_app_without_lifespan_and_an_error_of_the_test(backend):
     with pytest.raises(ZeroDivisionError), Client(app, backend=backend) as client:
         assert client.get("/").text == "x"
         1 / 0
+
+
+def test_options_that_there_are_not():
+    with pytest.raises(TypeError, match="'raise_server_exceptions'; did you mean 'raise_app_exceptions'"):
+        Client(App(), raise_server_exceptions=False)
+    with Client(App()) as client, pytest.raises(TypeError, match=r"no option 'auth' \(there are: params, headers,"):
+        client.get("/", auth=("me", "secret"))
 
 
 def test_client_must_be_open():

@@ -7,8 +7,9 @@ Every wait for the application has a limit, so that a fault in it fails a test a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urljoin
@@ -106,10 +107,12 @@ class AsyncClient:
         state: The lifespan's state, once entered.
 
     Raises:
+        TypeError: There is no such option.
         LifespanFailed: On entering, when the application's startup failed; on leaving, when its shutdown did.
     """
 
     def __init__(self, app: ASGIApp, **options: Unpack[ClientOptions]) -> None:
+        _require_known(options, ClientOptions)
         self.app = app
         self.http_version: HttpVersion = options.get("http_version", "1.1")
         scheme = "https" if self.http_version in ("2", "3") else "http"
@@ -156,6 +159,7 @@ class AsyncClient:
             options: See ``RequestOptions``.
 
         Raises:
+            TypeError: There is no such option, or two do not go together.
             ASGIViolation: What the application sent is not ASGI.
             IncompleteResponse: The response broke off (only without ``raise_app_exceptions``).
             TimeoutError: The application took too long.
@@ -174,6 +178,7 @@ class AsyncClient:
         Leaving the block before the end of the body is a disconnect. Either way the application's end is waited
         for, and what it raised comes out. Raises what ``request()`` raises.
         """
+        _require_known(options, RequestOptions)
         target = Target.resolve(url, self._base, options.get("params"))
         body, media_type = encode(
             options.get("content"), options.get("json"), options.get("data"), options.get("files")
@@ -349,6 +354,15 @@ class AsyncClient:
             websocket.close(1001)
             raise
         await websocket.finish()
+
+
+def _require_known(options: Mapping[str, object], kind: type[ClientOptions | RequestOptions]) -> None:
+    """A type checker tells of a wrong name; to whom has none it must not just do nothing."""
+    for name in options:
+        if name not in kind.__annotations__:
+            near = get_close_matches(name, kind.__annotations__, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(kind.__annotations__)})"
+            raise TypeError(f"the test client has no option {name!r}{hint}")
 
 
 def _redirected(

@@ -19,7 +19,8 @@ import anyio.to_thread
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
 """A body as it is, or streamed: every item is one ``http.request`` message."""
 
-FormData: TypeAlias = Mapping[str, str | Iterable[str]] | Iterable[tuple[str, str]]
+FormValue: TypeAlias = str | int | float
+FormData: TypeAlias = Mapping[str, FormValue | Iterable[FormValue]] | Iterable[tuple[str, FormValue]]
 FileContent: TypeAlias = bytes | str | IO[bytes]
 File: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
 """What is uploaded: its content, or a tuple of file name, content and, if wanted, media type."""
@@ -65,11 +66,10 @@ async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 def _pairs(data: FormData | None) -> list[tuple[str, str]]:
     if data is None:
         return []
-    if not isinstance(data, Mapping):
-        return list(data)
     pairs: list[tuple[str, str]] = []
-    for name, value in data.items():
-        pairs += [(name, value)] if isinstance(value, str) else [(name, item) for item in value]
+    for name, value in data.items() if isinstance(data, Mapping) else data:
+        values = [value] if isinstance(value, (str, int, float)) else value
+        pairs += [(name, str(item)) for item in values]
     return pairs
 
 
