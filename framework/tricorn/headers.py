@@ -22,8 +22,11 @@ def encode_name(name: str) -> bytes:
     """A field name for the wire, in lower case.
 
     Raises:
+        TypeError: It is no ``str``.
         ValueError: It is not a token (RFC 9110 section 5.1).
     """
+    if not isinstance(name, str):
+        raise TypeError(f"header name {name!r} is not a str")
     try:
         raw = name.lower().encode("ascii")
     except UnicodeEncodeError:
@@ -37,8 +40,11 @@ def encode_value(name: str, value: str) -> bytes:
     """A field value for the wire, without white space around it.
 
     Raises:
+        TypeError: It is no ``str``.
         ValueError: It has CR, LF or NUL in it, or a character outside latin-1 (RFC 9110 section 5.5).
     """
+    if not isinstance(value, str):
+        raise TypeError(f"header {name}: {value!r} is not a str")
     try:
         raw = value.encode("latin-1")
     except UnicodeEncodeError:

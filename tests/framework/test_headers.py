@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tricorn.headers import Headers, MutableHeaders
+from tricorn.headers import Headers, MutableHeaders, encode_headers
 
 
 def test_names_have_no_case_and_values_stay_in_order():
@@ -41,6 +41,12 @@ def test_values_that_would_split_a_message_are_refused(value):
         with pytest.raises(ValueError, match="header x"):
             write("x", value)
     assert headers.raw == []
+
+
+def test_what_is_no_text_is_refused():
+    for fields, complaint in (({"x-count": 5}, "header x-count: 5 is not a str"), ({b"x": "1"}, "header name b'x' is")):
+        with pytest.raises(TypeError, match=complaint):
+            encode_headers(fields)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "é", "a\n"])

@@ -68,6 +68,13 @@ async def test_what_handlers_return(client_of, value, status, media_type, body):
     assert response.headers.get("content-length") == (None if status in (204, 304) else str(len(body)))
 
 
+@pytest.mark.parametrize("make", [Response, HTMLResponse])
+@pytest.mark.parametrize("content", [None, {"a": 1}, 3])
+def test_content_that_is_none(make, content):
+    with pytest.raises(TypeError, match=f"{make.__name__}: the content is {type(content).__name__}, not str or bytes"):
+        make(content)
+
+
 async def test_iterators_are_streamed_as_html(client_of):
     response = await (await client_of(app_of(lambda: iter(["a", b"b"])))).get("/")
     assert (response.text, response.headers["content-type"]) == ("ab", "text/html; charset=utf-8")

@@ -73,6 +73,7 @@ class Response:
             exceptions are logged.
 
     Raises:
+        TypeError: The content, or a field's value, is neither ``str`` nor (the content) ``bytes``.
         ValueError: A field's name or value is not allowed (CR, LF, NUL, or not latin-1).
     """
 
@@ -94,6 +95,8 @@ class Response:
         if isinstance(content, str):
             content = content.encode()
             kind = kind or "text/plain"
+        elif not isinstance(content, bytes):
+            raise TypeError(f"{type(self).__name__}: the content is {type(content).__name__}, not str or bytes")
         self.body = content
         if headers is None:
             self._raw: RawHeaders = [] if kind is None else [content_type(kind)]
