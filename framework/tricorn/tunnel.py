@@ -200,7 +200,7 @@ class TunnelRoute:
         if not tunnel.is_accepted:
             if value is None:
                 raise HTTPException(403)
-            await convert(value)(scope, receive, send)
+            await convert(value, self._plan.name)(scope, receive, send)
 
 
 def is_connect(scope: Scope) -> bool:

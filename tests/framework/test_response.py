@@ -87,6 +87,28 @@ def test_what_they_cannot_return(value):
         convert(value)
 
 
+async def test_who_returned_it_is_said(client_of):
+    """By then the handler is in no traceback."""
+
+    def count():
+        yield 1
+
+    for returned, complaint in (
+        (3, r"handler home\(\) returned int; it may return a Response"),
+        (("x", "y"), r"handler home\(\) returned a tuple of str, str; it may return \(value, status\)"),
+        (anyio.sleep(0), r"handler home\(\) returned something to be awaited \(coroutine\): await it there"),
+    ):
+
+        async def home(returned=returned):
+            return returned
+
+        with pytest.raises(TypeError, match=complaint):
+            await (await client_of(app_of(home))).get("/")
+    returned.close()  # the coroutine
+    with pytest.raises(TypeError, match="a stream yielded int; its parts are str or bytes"):
+        await (await client_of(app_of(count))).get("/")
+
+
 async def test_cookies(client_of):
     def handler():
         response = Response(headers=[("set-cookie", "a=1"), ("set-cookie", "b=2")])

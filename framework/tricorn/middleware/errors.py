@@ -203,7 +203,7 @@ async def _expected_response(handler: ExceptionHandler | None, request: Connecti
     """What a handler answers, or ``error`` itself, an ``HTTPException``, where there is none."""
     if handler is not None:
         try:
-            return convert(await call(handler, request, error))
+            return convert(await call(handler, request, error), getattr(handler, "__name__", None))
         except HTTPException as second:
             error = second
     assert isinstance(error, HTTPException)

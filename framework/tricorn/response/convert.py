@@ -16,6 +16,7 @@ iterator (sync or async)   200, streamed as ``text/html; charset=utf-8``; a list
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from inspect import isawaitable
 from typing import Any, cast
 
 from tricorn.headers import HeadersInit
@@ -32,13 +33,15 @@ def _none(value: None) -> Response:
     return Response(b"", 204)
 
 
-def _tuple(value: tuple[object, ...]) -> Response:
+def _tuple(value: tuple[object, ...], handler: str | None) -> Response:
     body, *rest = value or (None,)
     status = rest.pop(0) if rest and isinstance(rest[0], int) else None
     headers = rest.pop(0) if rest and isinstance(rest[0], (Mapping, list)) else None
     if rest or (status is None and headers is None):
-        raise TypeError("a handler's tuple is (value, status), (value, headers) or (value, status, headers)")
-    response = convert(body)
+        kinds = ", ".join(type(item).__name__ for item in value)
+        wanted = "(value, status), (value, headers) or (value, status, headers)"
+        raise TypeError(f"{_who(handler)} returned a tuple of {kinds or 'nothing'}; it may return {wanted}")
+    response = convert(body, handler)
     if status is not None:
         response.status = cast("int", status)
         if has_no_content(response.status):
@@ -57,12 +60,14 @@ _CONVERTERS: dict[type, Callable[[Any], Response]] = {
     bytes: _bytes,
     bytearray: lambda value: _bytes(bytes(value)),
     type(None): _none,
-    tuple: _tuple,
 }
 
 
-def convert(value: object) -> Response:
+def convert(value: object, handler: str | None = None) -> Response:
     """The response that a handler's value stands for; see the table above.
+
+    Args:
+        handler: Its name, for the exception: by then it has returned and is in no traceback.
 
     Raises:
         TypeError: It stands for none.
@@ -72,12 +77,20 @@ def convert(value: object) -> Response:
         return converter(value)
     if isinstance(value, Response):
         return value
+    if type(value) is tuple:
+        return _tuple(value, handler)
     if isinstance(value, (AsyncIterator, Iterator)):
         return StreamingResponse(cast("Content", value), media_type="text/html")
     for kind in (str, bytes, dict, list):  # subclasses: markupsafe.Markup, OrderedDict
         if isinstance(value, kind):
             return _CONVERTERS[kind](value)
+    if isawaitable(value):
+        raise TypeError(f"{_who(handler)} returned something to be awaited ({type(value).__name__}): await it there")
     raise TypeError(
-        f"a handler returned {type(value).__name__}; it may return a Response, str, bytes, dict, list, "
+        f"{_who(handler)} returned {type(value).__name__}; it may return a Response, str, bytes, dict, list, "
         "an iterator, None, or a tuple of one of these with a status or headers"
     )
+
+
+def _who(handler: str | None) -> str:
+    return "a handler" if handler is None else f"handler {handler}()"

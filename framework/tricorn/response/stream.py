@@ -83,6 +83,8 @@ class StreamingResponse(Response):
         try:
             async for part in parts:
                 data = part.encode() if isinstance(part, str) else part
+                if not isinstance(data, (bytes, bytearray, memoryview)):
+                    raise TypeError(f"a stream yielded {type(data).__name__}; its parts are str or bytes")
                 if data:  # an empty part means "flush", and the head is out already
                     await transmit(send, {"type": "http.response.body", "body": data, "more_body": True})
         finally:

@@ -143,7 +143,7 @@ class Route(BaseRoute):
                     await until_disconnect(scope, receive, run)
                 else:
                     if plan.kind is Kind.COROUTINE and request is None:  # without a method's call: most requests
-                        response = convert(await plan.call(None, params))  # type: ignore[misc]  # so says its kind
+                        response = convert(await plan.call(None, params), plan.name)  # type: ignore[misc]  # its kind
                     else:
                         response = await self._response(request, params, policy)
                     await response.respond(scope, receive, send)
@@ -177,7 +177,7 @@ class Route(BaseRoute):
                     result = plan.call(request, params)
                     if plan.kind is Kind.COROUTINE:
                         result = await result  # type: ignore[misc]  # so says its kind
-                response = convert(result)
+                response = convert(result, plan.name)
         except NotModified as error:
             response = _unmodified(not_modified_fields(error.fields))
         if request is None or (policy is None and request.validators is None):
