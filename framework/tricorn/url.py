@@ -139,7 +139,7 @@ class URL:
         """The URL that an ASGI request or WebSocket was made for (RFC 9110 section 7.1).
 
         The host is the request's own (Host, or what the server made of ``:authority``); a request without one gets
-        the server's address.
+        the server's address. The path of ``OPTIONS *`` and of CONNECT is empty.
 
         Raises:
             InvalidAuthority: Host names no host, or there are two of them.
@@ -156,7 +156,10 @@ class URL:
                 host, port = (f"[{server[0]}]" if ":" in server[0] else server[0]), server[1]
         if port == _DEFAULT_PORTS.get(scheme):
             port = None
-        return cls(scheme, host, port, raw_path(scope), scope.get("query_string", b"").decode("latin-1"))
+        path = raw_path(scope)
+        if not path.startswith("/"):
+            path = ""
+        return cls(scheme, host, port, path, scope.get("query_string", b"").decode("latin-1"))
 
     @property
     def authority(self) -> str:

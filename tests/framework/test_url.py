@@ -27,6 +27,7 @@ def test_from_a_scope():
     assert URL.from_scope(scope_of(b"h", raw_path=None)).path == "/a%20b/c"
     assert str(URL.from_scope(scope_of(b"h", type="websocket", scheme=None))) == "ws://h/a%20b%2Fc?x=1"
     assert URL.from_scope(scope_of(server=("/run/app.sock", None))).host == "localhost"
+    assert str(URL.from_scope(scope_of(b"h", path="*", raw_path=b"*", query_string=b""))) == "https://h"
 
 
 @pytest.mark.parametrize("host", [b"a b", b"evil.com/x", b"a@b", b"a:99999", b"a:b", b"::1", b"x\\y", b"a?b", b"a#"])
