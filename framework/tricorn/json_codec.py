@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
+
+from tricorn.url import URL
 
 
 class InvalidJSON(ValueError):
@@ -22,12 +24,14 @@ class InvalidJSON(ValueError):
 
 def _default(value: object) -> object:
     """What JSON has no form of its own for. Times are ISO 8601, decimals strings so that no digit gets lost."""
+    if isinstance(value, URL):
+        return str(value)
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, (UUID, Decimal)):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        return {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (set, frozenset)):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tricorn import App, JSONResponse, Request
+from tricorn import URL, App, JSONResponse, RedirectResponse, Request
 from tricorn.json_codec import InvalidJSON, decode_json, encode_json
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +23,21 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(s
 @given(VALUES)
 def test_what_is_written_is_read_again_as_it_was(value):
     assert decode_json(encode_json(value)) == value
+
+
+@dataclass
+class Link:
+    to: URL
+    seen: date
+
+
+def test_what_json_has_no_form_of_its_own_for():
+    url = URL.parse("https://example.com/a?b=1")
+    link = Link(url, date(1492, 10, 12))
+    assert encode_json([url, link]) == (
+        b'["https://example.com/a?b=1",{"to":"https://example.com/a?b=1","seen":"1492-10-12"}]'
+    )
+    assert RedirectResponse(url).headers["location"] == "https://example.com/a?b=1"
 
 
 @given(st.binary() | st.text(alphabet='[]{}",:0123456789.eE+-\\untrfalsNIy \ud800\ufeff'))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from tricorn.headers import HeadersInit
 from tricorn.response.base import Background, Response
+from tricorn.url import URL
 
 #: Everything that may stand in a URI reference (RFC 3986 section 2), and ``%`` for what is encoded already.
 _URI = "!#$%&'()*+,/:;=?@[]~"
@@ -25,7 +26,7 @@ class RedirectResponse(Response):
 
     def __init__(
         self,
-        url: str,
+        url: str | URL,
         status: int = 307,
         headers: HeadersInit | None = None,
         *,
