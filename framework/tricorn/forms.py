@@ -131,10 +131,10 @@ async def read_form(request: Request, *, max_fields: int, max_files: int, max_fi
 
 def _parse_urlencoded(body: bytes, max_fields: int) -> FormData:
     try:
-        text = body.decode("ascii")
+        text = body.decode()  # curl -d and scripts leave UTF-8 as it is, and browsers read it so (WHATWG URL)
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=max_fields)
     except UnicodeDecodeError as error:
-        raise HTTPException(400, f"the form is malformed: its bytes are not {error.encoding}") from error
+        raise HTTPException(400, "the form is malformed: it is not UTF-8") from error
     except ValueError as error:
         raise HTTPException(413, f"the form may have {max_fields} fields") from error
     return FormData(pairs)

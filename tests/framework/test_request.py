@@ -188,6 +188,8 @@ async def test_urlencoded_forms(client_of):
     client = await client_of(body_app())
     assert (await client.post("/form", data={"a": "1 &ü", "b": ""})).json() == [["a", "1 &ü"], ["b", ""]]
     headers = {"content-type": "application/x-www-form-urlencoded"}
+    unescaped = await client.post("/form", content="ü=José%C3%A9".encode(), headers=headers)
+    assert unescaped.json() == [["ü", "Joséé"]]
     for body, status in {b"a=%FF": 400, b"\xff": 400, b"a=1&b=2&c=3": 413}.items():
         assert (await client.post("/form", content=body, headers=headers)).status == status
 
