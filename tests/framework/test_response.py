@@ -114,12 +114,14 @@ async def test_cookies(client_of):
         response = Response(headers=[("set-cookie", "a=1"), ("set-cookie", "b=2")])
         response.set_cookie("c", "3", max_age=5)
         response.delete_cookie("d")
+        response.delete_cookie("e", secure=True, partitioned=True)
         return response
 
     cookies = (await (await client_of(app_of(handler))).get("/")).headers.getlist("set-cookie")
     assert cookies[:2] == ["a=1", "b=2"]
     assert cookies[2] == "c=3; Max-Age=5; Path=/; SameSite=lax".replace("lax", "Lax")
     assert "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT" in cookies[3]
+    assert cookies[4].endswith("Secure; SameSite=Lax; Partitioned")
 
 
 def test_fields_are_checked_when_they_are_written():

@@ -148,8 +148,9 @@ class Response:
         secure: bool = False,
         httponly: bool = False,
         samesite: SameSite | None = "lax",
+        partitioned: bool = False,
     ) -> None:
-        """Makes the browser forget a cookie. Path and domain must be those it was set with."""
+        """Makes the browser forget a cookie. Path, domain and partitioned must be those it was set with."""
         self.set_cookie(
             name,
             max_age=0,
@@ -159,6 +160,7 @@ class Response:
             secure=secure,
             httponly=httponly,
             samesite=samesite,
+            partitioned=partitioned,
         )
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
