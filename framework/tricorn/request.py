@@ -231,8 +231,9 @@ class Request(Connection):
 
     @property
     def last_event_id(self) -> str | None:
-        """``Last-Event-ID``: the last event that a reconnecting ``EventSource`` has seen."""
-        return self.headers.get("last-event-id") or None
+        """``Last-Event-ID``: the last event that a reconnecting ``EventSource`` has seen (in UTF-8, as it sends it)."""
+        value = self.headers.get("last-event-id", "")
+        return value.encode("latin-1").decode("utf-8", "replace") or None
 
     @property
     def priority(self) -> Priority:

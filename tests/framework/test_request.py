@@ -58,6 +58,14 @@ async def test_parts(client_of):
     }
 
 
+async def test_the_last_event_is_named_in_utf_8(client_of):
+    """So the HTML standard has it for ``EventSource``."""
+    app = App([Route("/", lambda request: [request.last_event_id])])
+    sent = "ü-9".encode().decode("latin-1")
+    assert (await (await client_of(app)).get("/", headers={"last-event-id": sent})).json() == ["ü-9"]
+    assert (await (await client_of(app)).get("/")).json() == [None]
+
+
 async def test_state_session_and_context_variables(client_of):
     variable = contextvars.ContextVar("variable", default="unset")
 
