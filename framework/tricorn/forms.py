@@ -107,12 +107,14 @@ class FormData(Mapping[str, "str | UploadFile"]):
         return f"FormData({list(self._pairs)!r})"
 
 
-async def read_form(request: Request, *, max_fields: int, max_files: int, max_field_bytes: int) -> FormData:
+async def read_form(
+    request: Request, *, max_bytes: int | None, max_fields: int, max_files: int, max_field_bytes: int
+) -> FormData:
     """Reads a request's form; see ``Request.form``."""
     media_type, parameters = parse_parameters(request.headers.get("content-type", ""))
     media_type = media_type.lower()
     if media_type == "application/x-www-form-urlencoded":
-        return _parse_urlencoded(await request.body(), max_fields)
+        return _parse_urlencoded(await request.body(max_bytes=max_bytes), max_fields)
     if media_type != "multipart/form-data":
         wanted = "multipart/form-data or application/x-www-form-urlencoded"
         raise HTTPException(415, f"a form is wanted ({wanted})", headers={"accept": wanted.replace(" or ", ", ")})
@@ -121,7 +123,7 @@ async def read_form(request: Request, *, max_fields: int, max_files: int, max_fi
         raise HTTPException(400, "the form's Content-Type has no boundary of 1 to 70 characters (RFC 2046)")
     reader = _MultipartReader(boundary, max_fields, max_files, max_field_bytes)
     try:
-        async for data in request.limited_stream():
+        async for data in request.limited_stream(max_bytes):
             await reader.feed(data)
         return await reader.finish()
     except BaseException:

@@ -292,15 +292,20 @@ class Request(Connection):
             if data:
                 yield data
 
-    async def body(self) -> bytes:
+    async def body(self, *, max_bytes: int | None = None) -> bytes:
         """The whole body.
 
+        Args:
+            max_bytes: In place of the application's ``max_body_bytes``.
+
         Raises:
-            HTTPException: 413, it is longer than the application's ``max_body_bytes``.
+            HTTPException: 413, it is longer.
             ClientDisconnect: The client went away before the body's end.
         """
         if self._body is None:
-            self._body = b"".join([part async for part in self.limited_stream()])
+            self._body = b"".join([part async for part in self.limited_stream(max_bytes)])
+        elif max_bytes is not None and len(self._body) > max_bytes:
+            raise _too_large(max_bytes)
         return self._body
 
     async def limited_stream(self, max_bytes: int | None = None) -> AsyncIterator[bytes]:
@@ -317,29 +322,38 @@ class Request(Connection):
         async for part in self.stream():
             size += len(part)
             if size > limit:
-                raise HTTPException(413, f"the body may have {limit} bytes")
+                raise _too_large(limit)
             yield part
 
-    async def json(self) -> Any:
+    async def json(self, *, max_bytes: int | None = None) -> Any:
         """The body as JSON (RFC 8259), whatever ``Content-Type`` says.
+
+        Args:
+            max_bytes: Of the body, in place of the application's ``max_body_bytes``.
 
         Raises:
             HTTPException: 400 for what is not JSON, 413 for what is too long.
         """
-        body = await self.body()
+        body = await self.body(max_bytes=max_bytes)
         try:
             return decode_json(body)
         except InvalidJSON as error:
             raise HTTPException(400, f"the body {error}") from error
 
     async def form(
-        self, *, max_fields: int = 1000, max_files: int = 1000, max_field_bytes: int = 1024 * 1024
+        self,
+        *,
+        max_bytes: int | None = None,
+        max_fields: int = 1000,
+        max_files: int = 1000,
+        max_field_bytes: int = 1024 * 1024,
     ) -> FormData:
         """The body as a form: ``multipart/form-data`` or ``application/x-www-form-urlencoded``.
 
         Files are spooled to disk and closed when the route and its background work are done.
 
         Args:
+            max_bytes: Of the whole body, in place of the application's ``max_body_bytes``.
             max_fields: How many fields that are no files.
             max_files: How many files.
             max_field_bytes: Bytes of one field's value that is no file.
@@ -351,7 +365,11 @@ class Request(Connection):
             from tricorn.forms import read_form
 
             self._form = await read_form(
-                self, max_fields=max_fields, max_files=max_files, max_field_bytes=max_field_bytes
+                self,
+                max_bytes=max_bytes,
+                max_fields=max_fields,
+                max_files=max_files,
+                max_field_bytes=max_field_bytes,
             )
         return self._form
 
@@ -454,3 +472,7 @@ class Request(Connection):
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"the body may have {limit} bytes")

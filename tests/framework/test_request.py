@@ -7,7 +7,7 @@ import contextvars
 import anyio
 import pytest
 
-from tricorn import App, ClientDisconnect, EventSourceResponse, Request, Response, Route
+from tricorn import App, ClientDisconnect, EventSourceResponse, HTTPException, Request, Response, Route
 
 pytestmark = pytest.mark.anyio
 
@@ -172,6 +172,26 @@ async def test_too_long_bodies_are_413(client_of, foreign):
     await absurd.run()
     assert absurd.status == 413
     assert (await client.post("/stream", content=iter([b"123", b"45"]))).status == 200
+
+
+@pytest.mark.parametrize("method", ["body", "json", "form"])
+async def test_a_call_may_have_a_limit_of_its_own(client_of, method):
+    app = App(max_body_bytes=4)
+
+    @app.post("/{limit:int}")
+    async def read(request, limit):
+        await getattr(request, method)(max_bytes=limit)
+        if method != "form":
+            with pytest.raises(HTTPException, match=r"413 .*the body may have 7 bytes"):
+                await request.body(max_bytes=7)
+
+    client = await client_of(app)
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    for limit, status in ((8, 204), (7, 413)):
+        assert (await client.post(f"/{limit}", content=b"11111111", headers=headers)).status == status
+    if method == "form":
+        for limit, status in ((1000, 204), (100, 413)):
+            assert (await client.post(f"/{limit}", files={"f": b"x" * 50})).status == status
 
 
 @pytest.mark.parametrize(
