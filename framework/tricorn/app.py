@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
+from tricorn.connection import State
 from tricorn.hints.hinter import HINTER, Hinter
 from tricorn.hints.settings import Hinting, HintMode
 from tricorn.lifespan import Lifespan
 from tricorn.middleware.conditional import AutoETag, ConditionalMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware, ExpectedExceptions
 from tricorn.policy import POLICY, CachePolicy, CachingOptions, policy_for
-from tricorn.request import MAX_BODY_BYTES, State
+from tricorn.request import MAX_BODY_BYTES
 from tricorn.routing.registrar import Registrar
 from tricorn.routing.route import wrap
 from tricorn.routing.router import AnyRoute, Router, TrailingSlash

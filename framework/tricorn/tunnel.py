@@ -16,9 +16,9 @@ from typing import Protocol
 
 import anyio
 
+from tricorn.connection import Connection
 from tricorn.exceptions import ClientDisconnect, HTTPException
 from tricorn.headers import HeadersInit, encode_headers
-from tricorn.request import Connection
 from tricorn.response.convert import convert
 from tricorn.routing.handler import HandlerPlan, Kind
 from tricorn.types import ASGIApp, Handler, Message, Receive, Scope, Send

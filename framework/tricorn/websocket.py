@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Sequence
 from enum import Enum, auto
 from typing import Any
 
+from tricorn.connection import Connection
 from tricorn.exceptions import ClientDisconnect, WebSocketDisconnect
 from tricorn.headers import HeadersInit, encode_headers
 from tricorn.json_codec import InvalidJSON, decode_json, encode_json
-from tricorn.request import Connection
 from tricorn.response.base import PlainTextResponse, Response
 from tricorn.response.denial import refuse
 from tricorn.types import Message, Receive, Scope, Send

@@ -16,10 +16,11 @@ from collections.abc import Awaitable
 from typing import Any
 
 from tricorn.concurrency import call
+from tricorn.connection import Connection
 from tricorn.exceptions import ClientDisconnect, HTTPException, WebSocketDisconnect
 from tricorn.headers import Headers
 from tricorn.middleware.problem import PROBLEM_JSON, error_response, negotiate, problem
-from tricorn.request import FAILED, Connection, Request
+from tricorn.request import FAILED, Request
 from tricorn.response.base import CONDITIONAL, HTMLResponse, PlainTextResponse, Response
 from tricorn.response.convert import convert
 from tricorn.response.denial import refuse
