@@ -7,8 +7,9 @@ import threading
 
 import anyio
 import pytest
+from starlette.middleware.gzip import GZipMiddleware
 
-from tricorn import App
+from tricorn import App, FileResponse, Route
 from tricorn.testing import ASGIViolation, AsyncClient, Client, IncompleteResponse, LifespanFailed
 
 
@@ -467,3 +468,52 @@ def test_file_sent_by_its_path(tmp_path, backend):
         client.get("/")
     with open_client(sends_path("relative")) as client, pytest.raises(ASGIViolation, match="absolute"):
         client.get("/")
+
+
+def test_file_sent_in_parts(tmp_path, backend):
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 60_000)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with path.open("rb") as file:
+            message = {"type": "http.response.zerocopysend", "file": file}
+            await send({**message, "offset": 3, "count": 4, "more_body": True})
+            await send({"type": "http.response.body", "body": b"--", "more_body": True})
+            await send({**message, "offset": 599_995})
+
+    with open_client(app, backend=backend) as client:
+        assert client.get("/").body == b"3456--56789"
+
+    async def wrong(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.zerocopysend", "file": str(path)})
+
+    with open_client(wrong) as client, pytest.raises(ASGIViolation, match="an open file"):
+        client.get("/")
+
+
+@pytest.mark.parametrize(
+    ("middleware", "kind"), [([], "http.response.zerocopysend"), ([GZipMiddleware], "http.response.body")]
+)
+def test_files_are_sent_as_to_our_server(tmp_path, middleware, kind):
+    """So that middleware which is in their way is seen in tests."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100_000)
+    kinds = []
+
+    class Noting:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            async def send_noted(message):
+                kinds.append(message["type"])
+                await send(message)
+
+            await self.app(scope, receive, send_noted)
+
+    app = App([Route("/", lambda: FileResponse(path))], middleware=[Noting, *middleware])
+    with open_client(app) as client:
+        assert client.get("/").body == b"x" * 100_000
+    assert set(kinds) == {"http.response.start", kind}

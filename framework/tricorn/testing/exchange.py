@@ -9,7 +9,7 @@ test waits for the answer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +17,11 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tricorn.exceptions import ClientDisconnect
+from tricorn.middleware.bodies import FILE_MESSAGES, read_file_message
 from tricorn.testing.content import Body
 from tricorn.testing.messages import ASGIViolation, HttpChecker, Phase, RawHeaders
 from tricorn.types import ASGIApp, Message, Scope
 from tricorn_transports.errors import ClientDisconnected
-
-#: Bytes of a file that is sent by its path, in one part.
-_FILE_PART = 65_536
 
 
 class IncompleteResponse(Exception):
@@ -103,7 +101,7 @@ class Exchange:
         self._checker = HttpChecker(scope["method"], scope["extensions"])
         self._is_head = scope["method"] == "HEAD"
         self._gone = Disconnect()
-        scope["extensions"]["tricorn.disconnect"] = {"register": self._gone.register}
+        scope["extensions"]["tricorn.disconnect"] = {"register": self._register}
         self._parts_in: MemoryObjectReceiveStream[bytes] | None = None
         self._parts_out: MemoryObjectSendStream[bytes] | None = None
         self._body_given = False
@@ -144,6 +142,9 @@ class Exchange:
             await self._app(self._scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001 - kept, and raised where the test waits
             self._error = error
+
+    def _register(self, callback: Callable[[], object]) -> None:
+        self._gone.register(callback)  # of one object with _send, by which an application knows the server's own
 
     async def _feed(self, parts: AsyncIterator[bytes], give: MemoryObjectSendStream[bytes]) -> None:
         try:
@@ -205,22 +206,22 @@ class Exchange:
             head.pushes.append((message["path"], [(name, value) for name, value in message.get("headers", ())]))
         elif kind == "http.response.trailers":
             head.trailers += [(name, value) for name, value in message.get("headers", ())]
-        elif kind == "http.response.pathsend":
-            await self._send_file(message["path"])
+        elif kind in FILE_MESSAGES:
+            await self._send_file(message)
         else:
             await self._hand_over(message.get("body", b""))
         if self._checker.phase is Phase.DONE:
             self._send_part.close()
             self._over.set()
 
-    async def _send_file(self, path: str) -> None:
-        """``http.response.pathsend``: the file's content in parts, as a server sends it."""
-        async with await anyio.open_file(path, "rb") as file:
-            while part := await file.read(_FILE_PART):
+    async def _send_file(self, message: Message) -> None:
+        """``http.response.pathsend`` and ``zerocopysend``: the content in parts, as a server sends it."""
+        async with aclosing(read_file_message(message)) as parts:
+            async for part in parts:
                 self._checker.count(len(part), last=False)
                 await self._hand_over(part)
         await self._hand_over(b"")
-        self._checker.count(0, last=True)
+        self._checker.count(0, last=not message.get("more_body", False))
 
     async def _hand_over(self, part: bytes) -> None:
         """Lets the client have a part of the body, and waits until it took it."""

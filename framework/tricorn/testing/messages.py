@@ -44,6 +44,7 @@ _HTTP: Mapping[Phase, Mapping[str, str | None]] = {
     Phase.BODY: {
         "http.response.body": None,
         "http.response.pathsend": "http.response.pathsend",
+        "http.response.zerocopysend": "http.response.zerocopysend",
         "http.response.push": "http.response.push",
     },
     Phase.TRAILERS: {"http.response.trailers": "http.response.trailers"},
@@ -157,6 +158,13 @@ class HttpChecker(_Checker):
             path = _field(message, "path", str, None)
             if not os.path.isabs(str(path)) or self._sent:
                 raise ASGIViolation(f"{kind}: the whole body must come from an absolute path, not {path!r}")
+        elif kind == "http.response.zerocopysend":
+            file = message.get("file")
+            if not isinstance(file, int) and not hasattr(file, "fileno"):
+                raise ASGIViolation(f"{kind}: 'file' must be an open file, not {file!r}")
+            for name in ("offset", "count"):
+                if message.get(name) is not None:
+                    _field(message, name, int, None)
         else:
             for link in message.get("links", ()):
                 if not isinstance(link, bytes) or not is_safe_value(link):

@@ -18,7 +18,7 @@ HeaderInput: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 #: What may stand in a path or query as it is (RFC 3986 section 3.3 and 3.4), and the escape's own sign.
 _SAFE = "/:@!$&'()*+,;=~-._%"
 
-_EVERY_VERSION = ("http.response.pathsend", "tricorn.request_trailers")
+_EVERY_VERSION = ("http.response.pathsend", "http.response.zerocopysend", "tricorn.request_trailers")
 
 #: What the server of this project offers with each version; a message of another extension is a violation.
 HTTP_EXTENSIONS: Mapping[str, tuple[str, ...]] = {
