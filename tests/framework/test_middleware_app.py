@@ -1,4 +1,4 @@
-"""Middleware around whole applications: ours in their places, and Starlette's, which know nothing of us."""
+"""Middleware around whole applications: ours in their places, and others, which know nothing of us."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import starlette.middleware.base
 import starlette.middleware.cors
 import starlette.middleware.gzip
 import starlette.middleware.sessions
+from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tricorn import App, HTTPException, Middleware
 from tricorn.middleware import CORSMiddleware, SessionMiddleware
@@ -91,6 +96,51 @@ def test_starlettes_base_class_and_sessions():
         assert (response.json(), response.headers["x-stamp"]) == ({"count": 2}, "/count")
         with pytest.raises(KeyError):
             client.get("/fails")
+
+
+@pytest.mark.parametrize("place", ["inside", "outside"])
+def test_opentelemetry(backend, place, caplog):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    traced = Middleware(OpenTelemetryMiddleware, tracer_provider=provider)
+    app = make(middleware=[traced] if place == "inside" else ())
+    current = []
+
+    @app.get("/thread")
+    def in_a_thread():
+        current.append(trace.get_current_span().get_span_context())
+
+    @app.get("/parts")
+    def parts():
+        for _ in range(2):
+            current.append(trace.get_current_span().get_span_context())
+            yield "x"
+
+    @app.websocket("/socket")
+    async def socket(websocket):
+        await websocket.accept()
+        current.append(trace.get_current_span().get_span_context())
+        await websocket.send_text(await websocket.receive_text())
+
+    parent = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    served = app if place == "inside" else traced.wrap(app)
+    with Client(served, backend=backend, headers=parent, raise_app_exceptions=False) as client:
+        for path, status in {"/": 200, "/stream": 200, "/refused": 403, "/fails": 500, "/thread": 204}.items():
+            assert client.get(path).status == status
+        assert client.get("/parts").text == "xx"
+        with client.websocket("/socket") as websocket:
+            websocket.send("ahoy")
+            assert websocket.receive_text() == "ahoy"
+    servers = [span for span in exporter.get_finished_spans() if span.kind is trace.SpanKind.SERVER]
+    failed = 500 if place == "outside" else None  # what nobody expected is answered outside of all middleware
+    assert [span.attributes.get("http.status_code") for span in servers[:6]] == [200, 200, 403, failed, 204, 200]
+    assert [span.status.is_ok for span in servers] == [True, True, True, False, True, True, True]
+    assert len(servers) == 7
+    assert {span.context.trace_id for span in servers} == {int("a" * 32, 16)}
+    ids = [span.context.span_id for span in servers]
+    assert [context.span_id for context in current] == [ids[4], ids[5], ids[5], ids[6]]
+    assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
 
 
 def test_our_own_in_their_places(backend):
