@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse as StarletteJSON
 from starlette.routing import Route as StarletteRoute
 
-from tricorn import App, Host, Mount, NoRoute, Response, Route, Router, WebSocketRoute
+from tricorn import App, Host, Mount, NoRoute, Response, Route, Router, StaticFiles, WebSocketRoute
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +155,18 @@ async def test_mounted_wsgi(client_of):
 
     app = App([Mount("/old", wsgi=wsgi)])
     assert (await (await client_of(app)).get("/old/shop/1")).text == "/old|/shop/1"
+
+
+def test_what_cannot_be_mounted_is_told_at_once():
+    def wsgi(environ, start_response): ...
+
+    for app in (wsgi, StaticFiles, "app"):
+        with pytest.raises(TypeError, match=r"^mount '/old': .* is no ASGI application .*wsgi="):
+            Mount("/old", app)
+    with pytest.raises(TypeError, match=r"^host 'a.b': "):
+        App().host("a.b", wsgi)
+    for app in (Starlette(), App(), Router().__call__):
+        Mount("/new", app)
 
 
 async def test_hosts_come_before_paths(client_of):

@@ -7,9 +7,10 @@ applications of any origin build right URLs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast, runtime_checkable
 from urllib.parse import quote
 
 from tricorn.exceptions import NoRoute
@@ -62,6 +63,7 @@ class _Outlet:
 
             app = WSGIToASGI(wsgi)
         assert app is not None
+        _require_asgi(what, app)
         self.name = name
         #: The application as it was given, without the middleware.
         self.inner: ASGIApp = app
@@ -118,7 +120,7 @@ class Mount(_Outlet):
         caching: What holds for all of it, as far as its routes do not say otherwise; see ``Route``.
 
     Raises:
-        TypeError: Not exactly one of app, routes and wsgi was given.
+        TypeError: Not exactly one of app, routes and wsgi was given, or app is no ASGI application.
         ValueError: The template is malformed.
     """
 
@@ -216,3 +218,14 @@ class Host(_Outlet):
 
     def __repr__(self) -> str:
         return f"Host({self.host!r}, {self.inner!r})"
+
+
+def _require_asgi(what: str, app: object) -> None:
+    """Else it would be the requests that fail, at a number of arguments."""
+    try:
+        signature(cast("Callable[..., object]", app)).bind(None, None, None)
+    except ValueError:
+        return  # built in: it has none
+    except TypeError:
+        message = f"{what}: {app!r} is no ASGI application (scope, receive, send); a WSGI one is mounted with wsgi="
+        raise TypeError(message) from None
