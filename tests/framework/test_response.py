@@ -75,6 +75,12 @@ def test_content_that_is_none(make, content):
         make(content)
 
 
+async def test_a_205_has_no_content(client_of):
+    """RFC 9110 section 15.3.6."""
+    response = await (await client_of(app_of(lambda: Response("x", 205)))).get("/")
+    assert (response.status, response.body) == (205, b"")
+
+
 async def test_iterators_are_streamed_as_html(client_of):
     response = await (await client_of(app_of(lambda: iter(["a", b"b"])))).get("/")
     assert (response.text, response.headers["content-type"]) == ("ab", "text/html; charset=utf-8")

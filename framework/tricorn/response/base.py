@@ -171,7 +171,7 @@ class Response:
         """
         body = self.body
         headers = self._raw.copy()  # middleware may change the list of the message, and a response may be sent twice
-        if self.status < 200 or self.status in (204, 304):
+        if self.status < 200 or self.status in (204, 205, 304):
             body = b""
         else:
             for name, _ in headers:
