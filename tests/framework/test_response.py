@@ -367,6 +367,7 @@ def test_events_on_the_wire():
         'event: e\nid: 7\nretry: 3\ndata: {"ü":1}\n\n'.encode()
     )
     assert ServerSentEvent(comment="c").encode() == b": c\n\n"
+    assert ServerSentEvent(id=7).encode() == b"id: 7\n\n"
     assert ServerSentEvent("").encode() == b"data: \n\n"
     for wrong in ({"event": "a\nb"}, {"id": "a\0"}):
         with pytest.raises(ValueError, match="line break"):

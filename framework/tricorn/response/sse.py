@@ -38,13 +38,13 @@ class ServerSentEvent:
 
     data: object = None
     event: str | None = None
-    id: str | None = None
+    id: str | int | None = None
     retry: int | None = None
     comment: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("event", self.event), ("id", self.id)):
-            if value is not None and any(char in value for char in "\r\n\0"):
+            if value is not None and any(char in str(value) for char in "\r\n\0"):
                 raise ValueError(f"ServerSentEvent: {name} {value!r} has a line break or NUL in it")
 
     def encode(self) -> bytes:
