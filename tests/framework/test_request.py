@@ -197,7 +197,7 @@ async def test_a_call_may_have_a_limit_of_its_own(client_of, method):
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        (b'{"a": 1,}', "line 1, column 9"),
+        (b'{"a" 1}', "line 1, column 6"),
         (b"", "Expecting value at line 1, column 1"),
         (b'"\xff"', "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
