@@ -12,6 +12,8 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+import anyio
+
 from tricorn.concurrency import run_in_thread
 from tricorn.exceptions import HTTPException
 from tricorn.headers import Headers, RawHeaders
@@ -98,10 +100,11 @@ class FormData(Mapping[str, "str | UploadFile"]):
         return list(self._pairs)
 
     async def close(self) -> None:
-        """Closes all files."""
-        for _, value in self._pairs:
-            if isinstance(value, UploadFile):
-                await value.close()
+        """Closes all files, also in a task that is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            for _, value in self._pairs:
+                if isinstance(value, UploadFile):
+                    await value.close()
 
     def __repr__(self) -> str:
         return f"FormData({list(self._pairs)!r})"

@@ -7,7 +7,7 @@ import contextvars
 import anyio
 import pytest
 
-from tricorn import App, ClientDisconnect, EventSourceResponse, HTTPException, Request, Response, Route
+from tricorn import App, ClientDisconnect, EventSourceResponse, HTTPException, Request, Response, Route, forms
 
 pytestmark = pytest.mark.anyio
 
@@ -234,6 +234,42 @@ async def test_multipart_forms_are_spooled_and_closed(client_of):
         ["g", "b.bin", "x/y", len(big), "text"],
     ]
     assert all(app.state.form[name].file.closed for name in "fg")
+
+
+async def test_files_of_a_form_that_is_not_read_to_its_end_are_closed(foreign, monkeypatch):
+    files = []
+
+    class Noted(forms.UploadFile):
+        def __init__(self, *args):
+            super().__init__(*args)
+            files.append(self)
+
+    monkeypatch.setattr(forms, "UploadFile", Noted)
+    app = App()
+
+    @app.post("/", cancel_on_disconnect=True)
+    async def upload(request: Request):
+        await request.form()
+
+    callbacks = []
+    server = foreign(
+        app,
+        "POST",
+        headers=[(b"content-type", b"multipart/form-data; boundary=B")],
+        parts=[part(b'form-data; name="f"; filename="f"', b"x" * 2_000_000)],
+        extensions={"tricorn.disconnect": {"register": callbacks.append}},
+    )
+
+    async def receive():
+        message = await server.receive() if server.parts else await leave()
+        return {**message, "more_body": True}
+
+    async def leave():
+        callbacks[0]()
+        await anyio.sleep_forever()
+
+    await app(server.scope, receive, server.send)
+    assert [file.file.closed for file in files] == [True]
 
 
 async def test_background_work_may_read_the_files(client_of):
