@@ -186,10 +186,22 @@ def test_protocol(h1, fields, version, protocol):
         (b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-Continue\r\ncontent-length: 5\r\n", True),
         (b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n", False),
         (b"POST / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 5\r\n", False),
+        (b"POST / HTTP/1.1\r\nhost: a\r\nexpect: ,100-continue, 100-continue\r\ncontent-length: 5\r\n", True),
+        (b"POST / HTTP/1.1\r\nhost: a\r\nexpect:\r\nexpect: 100-continue\r\ncontent-length: 5\r\n", True),
+        (b"POST / HTTP/1.1\r\nhost: a\r\nexpect:\r\ncontent-length: 5\r\n", False),
     ],
 )
 def test_expects_continue(h1, head, expects):
-    assert h1.request(head + b"\r\n").expects_continue is expects
+    started = h1.request(head + b"\r\n")
+    assert (started.expects_continue, started.expects_more) == (expects, False)
+
+
+@pytest.mark.parametrize(
+    "expect", [b"more", b"100-continue, more", b'100-continue;q="1"', b"more\r\nexpect: 100-continue"]
+)
+def test_expects_more(h1, expect):
+    head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: " + expect
+    assert h1.request(head + b"\r\n\r\n").expects_more
 
 
 def test_stream_ids_are_odd_and_rise(h1):

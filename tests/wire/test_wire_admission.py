@@ -106,6 +106,32 @@ def test_an_expectation_nobody_knows(net, app):
     assert app.seen == []
 
 
+@pytest.mark.parametrize("expect", [b"100-continue, more", b"more"])
+@pytest.mark.over("h1", "h1-tls")
+@pytest.mark.on("asyncio")
+def test_a_body_that_may_never_come_is_not_read_out_of_the_next_request(net, app, expect):
+    """Who gets a 417 may hold its body back: nobody could tell the next request from it (RFC 9110 section 10.1.1)."""
+    net.client(app).close()
+    wire = net.wire()
+    wire.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: " + expect + b"\r\n\r\n")
+    head = wire.read_until(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert b"\r\nconnection: close\r\n" in head
+    wire.send(b"GET /next HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert wire.read_all().count(b"HTTP/1.1 ") <= 1
+    assert app.seen == []
+
+
+@pytest.mark.on("asyncio")
+def test_an_expectation_that_is_known_may_be_said_twice_or_in_a_list(net, app):
+    """Empty members and repetitions of a list are no other expectation (RFC 9110 section 5.6.1)."""
+    client = net.client(app)
+    for fields in ([(b"expect", b"100-continue, 100-continue")], [(b"expect", b"")], [(b"expect", b",100-Continue")]):
+        stream = client.open("POST", "/", [*fields, (b"content-length", b"5")], end=False)
+        client.send(stream, b"hello", end=True)
+        assert client.response(stream).body == b"5"
+
+
 # -------------------------------------------------------------------------------------------------------------- 408
 
 

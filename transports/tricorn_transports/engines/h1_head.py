@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from tricorn_transports.config import Limits
+from tricorn_transports.engines.semantics import NOTHING_EXPECTED, read_expect
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
 from tricorn_transports.http.authority import is_authority, split_authority
@@ -58,8 +59,8 @@ def read_request(
     headers: RawHeaders = []
     host: bytes | None = None
     content_length: int | None = None
-    chunked = expects_continue = expects_more = False
-    connection = upgrade = b""
+    chunked = False
+    connection = upgrade = expect = b""
     for name, value in fields:
         name = name.lower()
         headers.append((name, value))
@@ -76,10 +77,8 @@ def read_request(
                 chunked = True
             elif name == b"upgrade":
                 upgrade = upgrade or value
-            elif value.lower() == b"100-continue":
-                expects_continue = True
             else:
-                expects_more = True
+                expect = expect + b"," + value if expect else value
     if host is None:
         if not is_1_0:
             raise RemoteProtocolError("no Host field")
@@ -101,6 +100,8 @@ def read_request(
         if upgrade and b"upgrade" in options and not is_1_0 and not has_body:
             # With a body to come first, nobody could say where the other protocol begins; it is optional to switch.
             protocol = upgrade.split(b",", 1)[0].strip().lower() or None
+    # RFC 9110 section 10.1.1: HTTP/1.0 has no expectations.
+    expects = read_expect(expect) if expect and not is_1_0 else NOTHING_EXPECTED
     started = RequestStarted(
         stream_id,
         method,
@@ -110,9 +111,9 @@ def read_request(
         headers,
         "1.0" if is_1_0 else "1.1",
         content_length,
-        expects_continue and has_body and not is_1_0,
+        expects.continues and has_body,
         protocol,
-        expects_more=expects_more and not is_1_0,
+        expects_more=expects.more,
     )
     return RequestHead(started, persistent, chunked)
 

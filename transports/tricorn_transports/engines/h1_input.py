@@ -200,7 +200,7 @@ class Http1Input:
         self._writer.begin(stream_id)
         events.append(started)
         if head.chunked or started.content_length:
-            self._awaits_continue = started.expects_continue
+            self._awaits_continue = started.expects_continue or started.expects_more
             self._state = _BODY
         else:
             events.append(RequestEnded(stream_id))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from tricorn_transports.config import Limits
+from tricorn_transports.engines.semantics import NOTHING_EXPECTED, read_expect
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
 from tricorn_transports.http.authority import is_authority
@@ -52,7 +53,7 @@ def parse_head(
     cookies: list[bytes] = []
     host = b""
     length: bytes | None = None
-    expects_continue = expects_more = False
+    expect: bytes | None = None
     priority: bytes | None = None
     size = count = 0
     for name, value in fields:
@@ -70,10 +71,7 @@ def parse_head(
             elif name == b"content-length":
                 length = value
             elif name == b"expect":
-                if value.lower() == b"100-continue":
-                    expects_continue = True
-                else:
-                    expects_more = True
+                expect = value if expect is None else expect + b"," + value
             elif name == b"priority":
                 priority = value if priority is None else priority + b"," + value
         headers.append((name, value))
@@ -103,6 +101,7 @@ def parse_head(
         raise RemoteProtocolError("the method is not a token", stream_id=stream_id)
     if length is not None and not (length.isdigit() and len(length) <= _MAX_LENGTH_DIGITS):
         raise RemoteProtocolError("content-length is not a length", stream_id=stream_id)
+    expects = NOTHING_EXPECTED if expect is None else read_expect(expect)
     return RequestStarted(
         stream_id,
         method,
@@ -112,8 +111,8 @@ def parse_head(
         headers,
         http_version,
         None if length is None else int(length),
-        expects_continue,
+        expects.continues,
         protocol,
         None if priority is None else parse_priority(priority),
-        expects_more=expects_more,
+        expects_more=expects.more,
     )
