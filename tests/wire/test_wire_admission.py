@@ -132,6 +132,20 @@ def test_an_expectation_that_is_known_may_be_said_twice_or_in_a_list(net, app):
         assert client.response(stream).body == b"5"
 
 
+# -------------------------------------------------------------------------------------------------------------- 400
+
+
+@pytest.mark.on("asyncio")
+def test_a_path_that_cannot_be_decoded(net, app):
+    """What would be decoded like another path is no path (RFC 3986 section 2.1); a query is handed on as it is."""
+    for path in ("/%", "/%a", "/%zz", "/a%2g?q", "/%25%"):
+        client = net.client(app)
+        assert client.request("GET", path).status == 400, path
+    client = net.client(app)
+    assert client.request("GET", "/%25zz%C3?%zz%").status == 200
+    assert app.seen == ["/%zz\ufffd"]
+
+
 # -------------------------------------------------------------------------------------------------------------- 408
 
 

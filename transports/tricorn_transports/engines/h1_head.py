@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from tricorn_transports.config import Limits
-from tricorn_transports.engines.semantics import NOTHING_EXPECTED, read_expect
+from tricorn_transports.engines.semantics import NOTHING_EXPECTED, has_broken_path, read_expect
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
 from tricorn_transports.http.authority import is_authority, split_authority
@@ -90,6 +90,8 @@ def read_request(
         target, host = _resolve(method, target, host, scheme)
         if method == b"CONNECT" and has_body:
             raise RemoteProtocolError("CONNECT has no content")
+    if b"%" in target and has_broken_path(target):
+        raise RemoteProtocolError("the request target's path has a broken percent-encoding")
     persistent = not is_1_0
     protocol: bytes | None = None
     if connection == b"keep-alive":

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from tricorn_transports.config import Limits
-from tricorn_transports.engines.semantics import NOTHING_EXPECTED, read_expect
+from tricorn_transports.engines.semantics import NOTHING_EXPECTED, has_broken_path, read_expect
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
 from tricorn_transports.http.authority import is_authority
@@ -97,6 +97,8 @@ def parse_head(
         raise LimitExceeded("the target is too long", limit="max_target_bytes", status_hint=414, stream_id=stream_id)
     if not _is_target(target):
         raise RemoteProtocolError("the target has characters that no URI has", stream_id=stream_id)
+    if b"%" in target and has_broken_path(target):
+        raise RemoteProtocolError("the path has a broken percent-encoding", stream_id=stream_id)
     if method not in _KNOWN_METHODS and not is_token_bytes(method):
         raise RemoteProtocolError("the method is not a token", stream_id=stream_id)
     if length is not None and not (length.isdigit() and len(length) <= _MAX_LENGTH_DIGITS):
