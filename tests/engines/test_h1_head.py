@@ -169,6 +169,10 @@ def test_features_of_1_1(h1):
     ("fields", "version", "protocol"),
     [
         (b"connection: keep-alive, Upgrade\r\nupgrade: WebSocket, x\r\n", b"1.1", b"websocket"),
+        (b"connection: upgrade\r\nupgrade: h2c, websocket\r\n", b"1.1", b"websocket"),
+        (b"connection: upgrade\r\nupgrade: h2c\r\nupgrade: WebSocket\r\n", b"1.1", b"websocket"),
+        (b"connection: upgrade\r\nupgrade: , X/1, y\r\n", b"1.1", b"x/1"),
+        (b"connection: upgrade\r\nupgrade: ,\r\n", b"1.1", None),
         (b"upgrade: websocket\r\n", b"1.1", None),
         (b"connection: upgrade\r\n", b"1.1", None),
         (b"connection: upgrade\r\nupgrade: websocket\r\n", b"1.0", None),

@@ -76,7 +76,7 @@ def read_request(
             elif name == b"transfer-encoding":
                 chunked = True
             elif name == b"upgrade":
-                upgrade = upgrade or value
+                upgrade = upgrade + b"," + value if upgrade else value
             else:
                 expect = expect + b"," + value if expect else value
     if host is None:
@@ -101,7 +101,7 @@ def read_request(
         persistent = b"close" not in options and (persistent or b"keep-alive" in options)
         if upgrade and b"upgrade" in options and not is_1_0 and not has_body:
             # With a body to come first, nobody could say where the other protocol begins; it is optional to switch.
-            protocol = upgrade.split(b",", 1)[0].strip().lower() or None
+            protocol = _choose_protocol(upgrade)
     # RFC 9110 section 10.1.1: HTTP/1.0 has no expectations.
     expects = read_expect(expect) if expect and not is_1_0 else NOTHING_EXPECTED
     started = RequestStarted(
@@ -141,6 +141,12 @@ def _resolve(method: bytes, target: bytes, host: bytes, scheme: bytes) -> tuple[
     if not path and method == b"OPTIONS":
         return b"*", authority  # RFC 9112 section 3.2.4
     return (path if path[:1] == b"/" else b"/" + path), authority
+
+
+def _choose_protocol(upgrade: bytes) -> bytes | None:
+    """Of all that the client offers, WebSocket, which the server knows itself, else what it likes best."""
+    offered = [name for part in upgrade.lower().split(b",") if (name := part.strip(b" \t"))]
+    return b"websocket" if b"websocket" in offered else next(iter(offered), None)
 
 
 def judge_oversized(start: bytes, limits: Limits) -> LimitExceeded:
