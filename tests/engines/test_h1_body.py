@@ -130,7 +130,18 @@ def test_a_large_unwanted_body_ends_the_connection(h1):
     h1.feed(post(70_000) + b"x" * 1000)
     h1.answer(1)
     assert h1.engine.is_closed()
-    assert h1.wire.endswith(b"\r\n\r\nok")
+    assert h1.wire.endswith(b"\r\nconnection: close\r\n\r\nok")
+
+
+def test_a_stream_beside_a_large_body_does_not_end_the_connection(h1):
+    """It may be a conversation: by the end of the answer the body may have been read."""
+    h1.feed(post(70_000) + b"x" * 1000)
+    h1.engine.send_headers(1, 200, [])
+    h1.feed(b"x" * 69_000)
+    h1.engine.send_data(1, b"", end=True)
+    h1.engine.release(1)
+    assert b"connection" not in h1.flush()
+    assert not h1.engine.is_closed()
 
 
 def test_an_endless_unwanted_body_ends_the_connection(h1):

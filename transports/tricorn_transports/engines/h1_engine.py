@@ -62,6 +62,7 @@ class Http1Engine(Http1Input):
             # The body may or may not come now: nobody could tell it from a request (RFC 9110 section 10.1.1).
             or self._awaits_continue
             or (self._eof and not self._reader.held)
+            or self._will_leave_body(headers, end)
         )
         to_head, is_1_0 = self._reader.is_head, self._features is FEATURES_1_0
         try:
@@ -71,6 +72,14 @@ class Http1Engine(Http1Input):
         except LocalProtocolError:
             self._end_if_truncated(end)
             raise
+
+    def _will_leave_body(self, headers: RawHeaders, end: bool) -> bool:
+        """A whole answer while more of the body is to come than ``release`` will skip (RFC 9112 section 9.6)."""
+        return (
+            self._state is State.BODY
+            and self._reader.left > _MAX_SKIPPED
+            and (end or any(name == b"content-length" for name, _ in headers))
+        )
 
     def send_informational(self, stream_id: int, status: int, headers: RawHeaders) -> None:
         """Sends 100 (only while the client waits for it) or another interim response; nothing to HTTP/1.0 clients.
