@@ -49,6 +49,7 @@ def test_rejected(net, recorder, rule):
     assert answer.count(b"HTTP/1.1 ") == 1
     head = answer.partition(b"\r\n\r\n")[0].lower()
     assert b"\r\nconnection: close" in head
+    assert b"\r\ndate: " in head
     assert b"/smuggled" not in recorder.begun
     assert recorder.seen == []
 

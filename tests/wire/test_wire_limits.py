@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from tricorn_transports.config import Limits, Timeouts
+from tricorn_transports.http.dates import parse_date
 
 
 def start(status=200, headers=(), **more):
@@ -118,6 +119,7 @@ def test_heads_over_a_limit(net, reader, logged, status, limits, path, headers):
     client = net.connect()
     response = client.request("GET", path, headers)
     assert (response.status, response.ended) == (status, True)
+    assert parse_date(response.header(b"date").decode())  # RFC 9110 section 6.6.1
     assert reader.begun == []
     logged("max_")
     if net.version != "1":

@@ -52,6 +52,7 @@ def test_plain_http_on_the_tls_port_is_told_so(net, versions):
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"content-length: %d\r\n" % len(body) in head
     assert body == b"This port speaks HTTPS only\n"
+    assert b"\r\ndate: " in head
 
 
 def test_garbage_is_no_handshake(net, versions, caplog):

@@ -69,6 +69,8 @@ class EngineContext:
         scheme: ``b"https"`` when the bytes come out of TLS, else ``b"http"``.
         now: The time of creation, from which the first deadline counts.
         sends_files: Whether the connection takes a ``FileRegion`` among its output.
+        date: The value of a Date field, now, for what the engine answers by itself; ``None`` is a server without a
+            clock, which sends none (RFC 9110 section 6.6.1).
     """
 
     limits: Limits
@@ -76,6 +78,7 @@ class EngineContext:
     scheme: bytes
     now: float
     sends_files: bool = False
+    date: Callable[[], bytes] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -23,6 +23,7 @@ from tricorn_transports.connection.tcp import Listener, TcpConnection
 from tricorn_transports.connection.udp import UdpSocket
 from tricorn_transports.errors import ConfigError, TransportError
 from tricorn_transports.events import AbortReason
+from tricorn_transports.exchange.head import current_date
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.exchange.lifespan import Lifespan, StartupFailed
 from tricorn_transports.registry import TransportSpec, choose, transports
@@ -188,7 +189,7 @@ class Server:
 
     def _serve_udp(self, bound: BoundSocket, spec: TransportSpec) -> None:
         config, worker = self._config, self._worker
-        context = EngineContext(config.limits, config.timeouts, b"https", self._runtime.now())
+        context = EngineContext(config.limits, config.timeouts, b"https", self._runtime.now(), date=current_date)
         create = spec.create(config.engines.get(spec.name))
         endpoint = create(context, cert=config.tls_cert, key=config.tls_key)
         self._udp.append(

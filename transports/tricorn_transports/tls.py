@@ -21,22 +21,17 @@ _READ = 262_144
 
 _VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
-_PLAIN_HTTP_ANSWER = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 28\r\n"
-    b"connection: close\r\n\r\nThis port speaks HTTPS only\n"
-)
-
 
 class TlsError(TransportError):
     """The handshake or the record layer failed.
 
     Attributes:
-        answer: What may still be said in clear, to a client that spoke plain HTTP.
+        is_plain_http: The client spoke HTTP in clear, and can be answered so.
     """
 
-    def __init__(self, message: str, answer: bytes = b"") -> None:
+    def __init__(self, message: str, *, is_plain_http: bool = False) -> None:
         super().__init__(message)
-        self.answer = answer
+        self.is_plain_http = is_plain_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +115,7 @@ class TlsLayer:
             self.is_eof = True
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
-                raise TlsError("plain HTTP on an HTTPS port", _PLAIN_HTTP_ANSWER) from error
+                raise TlsError("plain HTTP on an HTTPS port", is_plain_http=True) from error
             raise TlsError(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}") from error
         if self.is_eof:
             self._in.read()  # RFC 8446 section 6.1: what comes behind is ignored, and must not pile up here

@@ -16,7 +16,9 @@ from tricorn_transports.abc import EngineContext, Feature, FileRegion, StreamEng
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.select import by_alpn, by_preface
 from tricorn_transports.connection.upgrade import switch, wanted_settings
+from tricorn_transports.engines.h1_response import refusal
 from tricorn_transports.events import AbortReason, Event, RequestStarted, StreamWritable
+from tricorn_transports.exchange.head import current_date
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.registry import TransportSpec
 from tricorn_transports.sockets import hold_unsent
@@ -237,8 +239,8 @@ class TcpConnection(Connection):
         if self._engine is None:
             log.info("%s: %s", self.client[0] if self.client else "client", error)
         self._write_ciphertext()  # the alert
-        if error.answer:
-            self._transport_write([error.answer])
+        if error.is_plain_http:
+            self._transport_write([refusal(400, current_date(), b"This port speaks HTTPS only\n")])
         self._close()
         self._lost()  # after it, because nothing can be encrypted any more
 
@@ -260,7 +262,7 @@ class TcpConnection(Connection):
         self._due = inf
         scheme = b"https" if self._tls is not None else b"http"
         sends_files = self.copies_files and self._tls is None
-        context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now, sends_files)
+        context = EngineContext(self.worker.limits, self.worker.timeouts, scheme, now, sends_files, current_date)
         self._engine = engine = self._listener.factories[spec.name](context)
         self._multiplexes = Feature.MULTIPLEX in engine.features
         if self._multiplexes and self._transport is not None:
@@ -467,7 +469,7 @@ class TcpConnection(Connection):
         )
         self._closing = True
         if self._listener.tls is None:
-            self._transport.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self._transport.write(refusal(503, current_date()))
         self._transport.close()
 
     def is_idle(self) -> bool:

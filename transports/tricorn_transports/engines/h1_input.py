@@ -65,7 +65,7 @@ class Http1Input:
 
     # fmt: off
     __slots__ = (
-        "_awaits_continue", "_closes", "_current", "_deadline", "_eof", "_events", "_features", "_half_closes",
+        "_awaits_continue", "_closes", "_current", "_date", "_deadline", "_eof", "_events", "_features", "_half_closes",
         "_last_id", "_limits", "_now", "_reader", "_rearm", "_request", "_sends_files", "_shutdown", "_skippable",
         "_state", "_timeouts", "_unread", "_writer",
     )
@@ -74,6 +74,7 @@ class Http1Input:
     def __init__(self, context: EngineContext, parse_head: HeadParser) -> None:
         self._limits = context.limits
         self._timeouts = context.timeouts
+        self._date = context.date
         self._reader = RequestReader(context.limits, context.scheme, parse_head)
         self._writer = ResponseWriter(context.limits.stream_send_buffer)
         self._sends_files = context.sends_files
@@ -239,7 +240,7 @@ class Http1Input:
     def _fail(self, error: RemoteProtocolError, events: list[Event]) -> None:
         """Answers the peer's error if an answer can still be sent, reports it, and ends the connection."""
         if self._state is _HEAD or (self._state is _BODY and self._writer.phase is Phase.NONE):
-            self._writer.send_refusal(error.status_hint, to_head=self._reader.is_head)
+            self._writer.send_refusal(error.status_hint, self._date, to_head=self._reader.is_head)
         error.stream_id = self._current or None
         events.append(PeerErred(error))
         if self._current:

@@ -7,6 +7,7 @@ application that kept its own content-length gets there (RFC 9112 section 8).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 from tricorn_transports.abc import FileRegion
@@ -220,14 +221,9 @@ class ResponseWriter:
         self.queue(_unframed_head(status, fields))
         self.phase = _BEGUN
 
-    def send_refusal(self, status: int, *, to_head: bool) -> None:
-        """Queues a whole small response after which the connection ends."""
-        line = status_line(status)
-        text = line[9:-2] + b"\n"
-        self.queue(
-            b"%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (line, len(text), b"" if to_head else text)
-        )
+    def send_refusal(self, status: int, date: Callable[[], bytes] | None, *, to_head: bool) -> None:
+        """Queues a whole small response after which the connection ends; ``date`` is ``EngineContext.date``."""
+        self.queue(refusal(status, None if date is None else date(), to_head=to_head))
         self.phase = _DONE
 
     def finish_switch(self) -> None:
@@ -301,6 +297,23 @@ class ResponseWriter:
 def status_line(status: int) -> bytes:
     """``HTTP/1.1 200 OK`` with its line's end; a status without a registered phrase gets none."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def refusal(status: int, date: bytes | None, text: bytes = b"", *, to_head: bool = False) -> bytes:
+    """A whole response after which the connection ends.
+
+    Args:
+        date: The Date field's value.
+        text: The content; the status and its phrase, where there is none.
+        to_head: The request's method is HEAD.
+    """
+    line = status_line(status)
+    text = text or line[9:-2] + b"\n"
+    lines = [line, b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(text)]
+    if date is not None:
+        lines.append(b"date: %b\r\n" % date)
+    lines += (b"connection: close\r\n\r\n", b"" if to_head else text)
+    return b"".join(lines)
 
 
 def _add_connection(lines: list[bytes], options: bytes, *, closes: bool, http_1_0: bool) -> bool:

@@ -20,7 +20,7 @@ from tricorn_transports.engines.h2_library import DenialOfServiceError, H2Librar
 from tricorn_transports.engines.h2_output import H2Output
 from tricorn_transports.engines.h2_priority import Dependency
 from tricorn_transports.engines.h2_tree import DEFAULT_WEIGHT
-from tricorn_transports.engines.head import CONNECTION_FIELDS, parse_head
+from tricorn_transports.engines.head import CONNECTION_FIELDS, parse_head, refusal_fields
 from tricorn_transports.engines.stream import Stream
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import (
@@ -143,7 +143,7 @@ class H2Input(H2Output):
             request = parse_head(stream_id, event.headers, limits=limits, scheme=self._scheme, http_version="2")
         except RemoteProtocolError as error:
             # No exchange will see it: it gets its status here, and its body is not wanted.
-            fields = [self.status_field(error.status_hint), (b"content-length", b"0")]
+            fields = [self.status_field(error.status_hint), *refusal_fields(self._date)]
             self._connection.send_headers(stream_id, fields, True)
             if not ended:
                 self._connection.reset_stream(stream_id, wire.NO_ERROR)

@@ -62,7 +62,7 @@ class H2Output:
     """
 
     __slots__ = (
-        "_closed", "_control",
+        "_closed", "_control", "_date",
         "_eof", "_events", "_idle_since", "_last_stream_id", "_library", "_limits", "_now", "_out",
         "_peer_is_closing", "_priorities", "_pushes", "_scheduler", "_scheme", "_settled", "_stalled", "_streams",
         "_windows",
@@ -74,6 +74,7 @@ class H2Output:
         self._library = library
         self._limits = context.limits
         self._scheme = context.scheme
+        self._date = context.date
         self._now = context.now
         self._streams: dict[int, Stream] = {}
         self._scheduler = Scheduler()

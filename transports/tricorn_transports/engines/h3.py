@@ -219,7 +219,7 @@ class H3Engine:
             quic, h3, send_buffer=limits.stream_send_buffer, write_timeout=self._timeouts.write_timeout
         )
         requests = self._requests = Requests(
-            quic, h3, responses, self._events, self.terminate, limits=limits, scheme=self._context.scheme, now=self._now
+            quic, h3, responses, self._events, self.terminate, context=self._context, now=self._now
         )
         self._streams = responses.streams
         self._handlers[quic_events.StreamDataReceived] = requests.on_data

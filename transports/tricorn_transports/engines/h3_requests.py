@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tricorn_transports.config import Limits
+from tricorn_transports.abc import EngineContext
 from tricorn_transports.engines.guard import Budget
 from tricorn_transports.engines.h3_codes import STREAM_CODES, reason_of
 from tricorn_transports.engines.h3_fields import check_request, check_trailers
 from tricorn_transports.engines.h3_responses import STATUS, Responses
 from tricorn_transports.engines.h3_stream import Stream
-from tricorn_transports.engines.head import parse_head
+from tricorn_transports.engines.head import parse_head, refusal_fields
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import (
     AbortReason,
@@ -73,17 +73,18 @@ class Requests:
         events: list[Event],
         terminate: Callable[[AbortReason], None],
         *,
-        limits: Limits,
-        scheme: bytes,
+        context: EngineContext,
         now: float,
     ) -> None:
+        limits = context.limits
         self._quic = quic
         self._h3 = h3
         self._responses = responses
         self._events = events
         self._terminate = terminate
         self._limits = limits
-        self._scheme = scheme
+        self._scheme = context.scheme
+        self._date = context.date
         self._streams = responses.streams
         self._unheard: set[int] = set()
         self._delivered = 0
@@ -215,7 +216,7 @@ class Requests:
         if stream is not None:
             self.kill(stream, AbortReason.LIMIT if is_limit else AbortReason.PROTOCOL_ERROR, error)
             return
-        self._h3.send_headers(stream_id, [STATUS[error.status_hint], (b"content-length", b"0")], end_stream=True)
+        self._h3.send_headers(stream_id, [STATUS[error.status_hint], *refusal_fields(self._date)], end_stream=True)
         if not ended:
             self._stop_listening(stream_id, Code.NO_ERROR if is_limit else Code.MESSAGE_ERROR)
             self._h3.forget(stream_id)

@@ -7,7 +7,7 @@ of names and values; here stand the limits, and what makes a head usable by the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tricorn_transports.config import Limits
 from tricorn_transports.engines.semantics import NOTHING_EXPECTED, has_broken_path, read_expect
@@ -28,6 +28,14 @@ _KNOWN_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE
 _is_target = re.compile(rb"[!-~]+\Z").match
 _MAX_LENGTH_DIGITS = 18
 _SPECIAL = frozenset((b"cookie", b"host", b"content-length", b"expect", b"priority"))
+
+
+def refusal_fields(date: Callable[[], bytes] | None) -> RawHeaders:
+    """What an answer that comes from no application has, beside its status; ``date`` is ``EngineContext.date``."""
+    fields = [(b"content-length", b"0")]
+    if date is not None:
+        fields.append((b"date", date()))
+    return fields
 
 
 def parse_head(
