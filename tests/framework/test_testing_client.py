@@ -285,6 +285,7 @@ BODY = {"type": "http.response.body", "body": b"x"}
         ([{**START, "headers": [(b"a", b"b\r\nc: d")]}], "CR, LF"),
         ([{**START, "headers": [(b"content-length", b"2")]}, BODY], "content-length says 2"),
         ([{**START, "status": 304}, BODY], "has no body"),
+        ([{**START, "status": 205}, BODY], "has no body"),
         ([START, {**BODY, "body": "x"}], "must be bytes"),
     ],
 )

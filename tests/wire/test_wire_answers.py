@@ -70,6 +70,17 @@ def test_204_and_304_have_no_body(net, status):
         assert response.header(b"content-length") is None
 
 
+@pytest.mark.parametrize("fields", [[], [(b"content-length", b"15")]], ids=["unsaid", "said"])
+@pytest.mark.parametrize("parts", [[body(b"not to be seen\n")], [body(b"not to be ", True), body(b"seen\n")]])
+@pytest.mark.on("asyncio")
+def test_205_has_an_empty_body(net, fields, parts):
+    """RFC 9110 section 15.3.6: no content, and the client must know that there is none."""
+    client = net.client(app_of(start(205, fields), *parts))
+    for method in ("GET", "HEAD", "GET"):
+        response = client.request(method, "/")
+        assert (response.status, response.body, response.header(b"content-length")) == (205, b"", b"0")
+
+
 def test_304_keeps_a_content_length_that_the_application_gave(net):
     client = net.client(app_of(start(304, [(b"content-length", b"1234")]), body()))
     response = client.request("GET", "/")

@@ -189,7 +189,7 @@ class HttpChecker(_Checker):
     def _body(self, message: Message) -> None:
         body = _field(message, "body", bytes, b"")
         assert isinstance(body, bytes)
-        if body and self._status in (204, 304):
+        if body and self._status in (204, 205, 304):
             raise ASGIViolation(f"http.response.body: a response with status {self._status} has no body")
         self.count(len(body), last=not _field(message, "more_body", bool, False))
 

@@ -108,9 +108,12 @@ def response_head(status: object, fields: Iterable[Iterable[bytes]], alt_svc: by
         headers.append((b"date", current_date()))
     if alt_svc is not None and not has_alt_svc:
         headers.append((b"alt-svc", alt_svc))
-    if status == 204 and length is not None:  # RFC 9110 section 8.6: none may be sent with 204
+    if status in (204, 205):  # RFC 9110 sections 8.6 and 15.3.6: no length with 204, and no content with 205
         headers = [line for line in headers if line[0] != b"content-length"]
         length = None
+        if status == 205:
+            headers.append((b"content-length", b"0"))
+            length = 0
     return ResponseHead(status, headers, length, priority)
 
 

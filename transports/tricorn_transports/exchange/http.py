@@ -39,7 +39,7 @@ from tricorn_transports.exchange.states import ALLOWED, SendState, describe
 from tricorn_transports.http.priority import DEFAULT, LEAST_URGENT, Priority, merge_priority
 from tricorn_transports.http.status import status_phrase
 
-_BODYLESS = (204, 304)
+_BODYLESS = (204, 205, 304)
 _OVER = (SendState.DONE, SendState.ABORTED)
 # Bytes that an application may send without giving others their turn.
 _MAX_BURST = 262_144
