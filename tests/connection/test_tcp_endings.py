@@ -45,7 +45,7 @@ def test_a_half_closed_client_that_reads_nothing_is_let_go(serve, runtime):
         await send({"type": "http.response.body"})
         finished.append(True)
 
-    server = serve(app, runtime=runtime, timeouts=Timeouts(close_timeout=0.1))
+    server = serve(app, runtime=runtime, timeouts=Timeouts(close_timeout=0.1, write_timeout=0.1))
     with connect(server, SO_RCVBUF=4096) as sock:
         sock.sendall(REQUEST)
         sock.shutdown(socket.SHUT_WR)

@@ -32,6 +32,10 @@ class Limits:
     min_body_rate: int = setting(
         240, "bytes of a body per second of waiting for it, once body_grace is over: 408; 0 is no minimum"
     )
+    min_response_rate: int = setting(
+        240,
+        "bytes of waiting output per second that a TCP client must take, over write_timeout: cut off; 0 is any byte",
+    )
     max_pipelined_bytes: int = setting(65_536, "bytes of HTTP/1 requests held behind the one that runs")
     stream_receive_buffer: int = setting(
         262_144, "bytes of a request's body held until the application reads, at first"
@@ -59,7 +63,9 @@ class Timeouts:
     half_close_grace: float = setting(
         3.0, "seconds that a request still runs undisturbed after its client closed its sending side"
     )
-    close_timeout: float = setting(5.0, "seconds a closing connection may take to deliver its last bytes")
+    close_timeout: float = setting(
+        5.0, "seconds for the last bytes of a closing connection, and more while the peer takes them"
+    )
     drain_timeout: float = setting(30.0, "seconds that running requests get after SIGTERM")
     startup_timeout: float = setting(60.0, "seconds for the application's lifespan startup")
     shutdown_timeout: float = setting(30.0, "seconds for the application's lifespan shutdown")

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +19,10 @@ from typing import Literal, TypeAlias
 
 from tricorn_transports.config import Bind, Config
 from tricorn_transports.errors import ConfigError
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 Kind: TypeAlias = Literal["tcp", "udp"]
 
@@ -111,6 +116,15 @@ def hold_unsent(sock: socket.socket) -> None:
     if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):  # some systems refuse once the client is gone
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the kernel has taken for the peer and not delivered yet; 0 where the system does not tell."""
+    count = bytearray(4)
+    if sys.platform == "linux":
+        with suppress(OSError, ValueError):  # it is closed
+            ioctl(sock.fileno(), TIOCOUTQ, count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 def close_sockets(sockets: Iterable[BoundSocket]) -> None:

@@ -153,6 +153,9 @@ class Connection:
         self._exchanges.pop(exchange.stream_id, None)
         self.flush()
 
+    def is_held_up(self) -> bool:
+        return False
+
     def want_deadline(self, when: float) -> None:
         if self._alarm is not None:
             self._alarm.set(when)

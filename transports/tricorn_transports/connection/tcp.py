@@ -21,7 +21,7 @@ from tricorn_transports.events import AbortReason, Event, RequestStarted, Stream
 from tricorn_transports.exchange.head import current_date
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.registry import TransportSpec
-from tricorn_transports.sockets import hold_unsent
+from tricorn_transports.sockets import hold_unsent, unacknowledged
 from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
 
 
@@ -88,7 +88,7 @@ class TcpConnection(Connection):
         "_region",
         "_tls",
         "_transport",
-        "_unwritten",
+        "_unsent_since",
     )
 
     _engine: StreamEngine | None
@@ -108,7 +108,7 @@ class TcpConnection(Connection):
         self._eof = False
         self._closing = False
         self._due = inf  # the carrier's own deadline: handshake, stalled write, lingering close
-        self._unwritten = 0
+        self._unsent_since = (0, 0.0)  # bytes, and when they were counted; see `_takes`
         self._region: FileRegion | None = None  # under way: nothing else is written meanwhile
         self._copier: Copier | None = None
 
@@ -164,8 +164,7 @@ class TcpConnection(Connection):
     def pause_writing(self) -> None:
         self._paused = True
         if self._transport is not None:
-            self._unwritten = self._transport.get_write_buffer_size()
-            self._set_due(self.worker.runtime.now() + self.worker.timeouts.write_timeout)
+            self._wait_for_client()
 
     def resume_writing(self) -> None:
         self._paused = False
@@ -323,7 +322,6 @@ class TcpConnection(Connection):
         if transport.get_write_buffer_size():  # must not be overtaken
             self._paused = True
             return
-        left = region.left
         try:
             if region.fd >= 0:
                 copier.copy(region)
@@ -334,8 +332,8 @@ class TcpConnection(Connection):
             self._break_off()
         elif region.left:
             self._paused = True
-            if region.left < left or self._due == inf:
-                self._set_due(self.worker.runtime.now() + self.worker.timeouts.write_timeout)
+            if self._due == inf:
+                self._wait_for_client()
             copier.wait(self.resume_writing)
         else:
             self._end_copy()
@@ -411,25 +409,43 @@ class TcpConnection(Connection):
         transport = self._transport
         if transport is None:
             return False
-        region = self._region
-        if region is not None:
-            unsent = region.left
-            self.resume_writing()
-            if region.left < unsent:  # slow, but it moves: the loop tells only of a good deal of room
-                return True
-        left = transport.get_write_buffer_size()
-        if 0 < left < self._unwritten:  # slow, but it moves
-            self._unwritten = left
-            self._set_due(now + self.worker.timeouts.write_timeout)
+        if (transport.get_write_buffer_size() or self._region is not None) and self._takes(transport, now):
+            self._wait_for_client()
             return True
         if self._paused:
-            log.warning("%s: the client takes no data (write_timeout)", self.client[0] if self.client else "client")
+            who = self.client[0] if self.client else "client"
+            log.warning("%s: the client takes too little (write_timeout, min_response_rate)", who)
         elif self._tls is not None and not self._tls.is_connected and not self._closing:
             log.info("%s: no TLS handshake (handshake_timeout)", self.client[0] if self.client else "client")
         self._due = inf
         self._lost()
         transport.abort()
         return False
+
+    def is_held_up(self) -> bool:
+        return self._paused and not self._multiplexes  # else each stream has a window of its own to be judged by
+
+    def _wait_for_client(self) -> None:
+        """Begins a ``write_timeout`` in which the client must take some of what waits for it."""
+        now = self.worker.runtime.now()
+        if self._transport is not None:
+            self._unsent_since = self._count_unsent(self._transport), now
+        self._set_due(now + self.worker.timeouts.write_timeout)
+
+    def _takes(self, transport: ByteTransport, now: float) -> bool:
+        """Whether the client has taken enough since this was last begun."""
+        before, since = self._unsent_since
+        least = self.worker.limits.min_response_rate * (now - since)
+        return before - self._count_unsent(transport) >= max(1.0, least)
+
+    def _count_unsent(self, transport: ByteTransport) -> int:
+        """Bytes that the client has not taken.
+
+        The kernel's count, because it holds megabytes for a slow client and tells only of a good deal of room in them.
+        """
+        region = self._region
+        waiting = transport.get_write_buffer_size() + (0 if region is None else region.left)
+        return waiting + unacknowledged(transport.get_extra_info("socket"))
 
     def _set_due(self, when: float) -> None:
         self._due = when
@@ -452,7 +468,7 @@ class TcpConnection(Connection):
                 self._reading = True
                 transport.resume_reading()
         # Also for what close() has still to deliver: the peer may take none of it, and hold the connection for ever.
-        self._unwritten = transport.get_write_buffer_size()
+        self._wait_for_client()
         self._set_due(self.worker.runtime.now() + self.worker.timeouts.close_timeout)
 
     def fail(self) -> None:

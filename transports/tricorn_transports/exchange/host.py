@@ -108,6 +108,9 @@ class Host(Protocol):
     def start_pushed(self, request: RequestStarted) -> None:
         """Answers a promised request like any other."""
 
+    def is_held_up(self) -> bool:
+        """The socket takes nothing of the one response that there is; the connection has a deadline for that."""
+
     def exchange_over(self, exchange: Exchange) -> None:
         """The exchange has sent all it will."""
 

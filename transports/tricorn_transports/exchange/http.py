@@ -120,7 +120,7 @@ class HttpExchange(StreamExchange):
         self.deadline = inf
         if self._senders:
             room = self._engine.sendable(self.stream_id)
-            if room > self._room:  # slow, but it moves
+            if room > self._room or self._host.is_held_up():  # slow, but it moves, or is not this response's affair
                 self._wait_until(now + self._host.worker.timeouts.write_timeout)
                 self._room = room
             else:

@@ -192,7 +192,7 @@ class WebSocketExchange(StreamExchange):
 
     def _look_at_stall(self, now: float) -> None:
         room = self._engine.sendable(self.stream_id)
-        if room > self._room:  # slow, but it moves
+        if room > self._room or self._host.is_held_up():  # slow, but it moves, or is not this one's affair
             self._room = room
             self._stalls_at = now + self._host.worker.timeouts.write_timeout
         else:
