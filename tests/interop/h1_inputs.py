@@ -1,4 +1,4 @@
-"""What the differential test with nginx sends, and the reasons for which the two may differ.
+"""What the differential test sends to our engines and to other servers.
 
 The table holds every rule of tests/wire and, below, sequences of messages; ``mutations`` damages messages at random.
 """
@@ -6,7 +6,6 @@ The table holds every rule of tests/wire and, below, sequences of messages; ``mu
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from wire_clients.h1_messages import ACCEPTED, REJECTED, chunked, get, post
 
@@ -55,8 +54,10 @@ SEQUENCES = {
     "get-with-chunks": get(b"transfer-encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n" + GET,
     "options-with-a-body": get(b"content-length: 5", line=b"OPTIONS /1 HTTP/1.1") + b"hello" + GET,
     "continue": post(b"expect: 100-continue", b"content-length: 5") + b"hello" + GET,
+    "another-expectation-in-a-list": post(b"expect: 100-continue, more", b"content-length: 5") + b"hello" + GET,
     "another-expectation": post(b"expect: more", b"content-length: 5") + b"hello" + GET,
     "upgrade-refused": get(b"connection: upgrade", b"upgrade: other") + GET,
+    "upgrade-to-several": get(b"connection: upgrade", b"upgrade: h2c, other") + GET,
     "upgrade-with-a-body": post(b"connection: upgrade", b"upgrade: h2c", b"content-length: 5") + b"hello" + GET,
     "length-named-with-an-underscore": post(b"content_length: 5") + b"hello",
     "coding-named-with-an-underscore": post(b"transfer_encoding: chunked", b"content-length: 5") + b"hello" + GET,
@@ -113,154 +114,3 @@ def mutations(count, seed):
                     lines[at:at] = [lines[at]]
                 data = b"\r\n".join(lines)
         yield data
-
-
-# --------------------------------------------------------------------------------------------------------- the reasons
-
-_TOKEN = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why one of the two takes fewer messages.
-
-    Attributes:
-        pattern: What stands in an input of this kind; a damaged one that has it may differ for this reason.
-        names: The inputs of the table that differ for this reason, all of them.
-        method: Instead of ``pattern``: the method of the first message that only one of the two takes.
-    """
-
-    text: str
-    pattern: bytes = rb"(?!)"
-    names: tuple[str, ...] = ()
-    method: str = r"(?!)"
-
-
-#: nginx goes on where RFC 9112 has a rejection, or allows one, and we reject.
-WE_ARE_STRICTER = (
-    Reason(
-        "a line feed alone ends a line for nginx; RFC 9112 section 2.2 allows it, and two parsers may see two messages",
-        rb"(?<!\r)\n",
-        (
-            *("bare-lf-before", "bare-lf-everywhere", "bare-lf-behind-request-line", "bare-lf-behind-a-field"),
-            *("bare-lf-for-the-empty-line", "chunk-size-bare-lf", "chunk-extension-bare-lf", "chunk-end-bare-lf"),
-            *("last-chunk-bare-lf", "end-bare-lf", "trailer-bare-lf"),
-        ),
-    ),
-    Reason(
-        "nginx takes a carriage return alone before a line end, and one in place of a chunk's last byte",
-        rb"\r(?!\n)",
-        ("cr-cr-lf",),
-    ),
-    Reason(
-        "nginx speaks HTTP/0.9: a request line without a version",
-        rb"(?:\A|\n|hello)[A-Za-z]+ [^ \r\n]*\r\n",
-        ("http/0.9",),
-    ),
-    Reason(
-        "nginx skips any number of empty lines before a request; RFC 9112 section 2.2 asks for at least one",
-        rb"(?:\A|\r\n\r\n|hello)(?:\r\n){2}",
-        ("two-empty-lines-before", "two-empty-lines-behind-a-body"),
-    ),
-    Reason(
-        "nginx takes more spaces than one in a request line, and some behind it (RFC 9112 section 3 allows it)",
-        rb"[A-Za-z]+(?: {2,}\S|[^\r\n]* {2,}HTTP/|[^\r\n]*HTTP/1\.[0-9] +\r\n)",
-        ("two-spaces", "space-behind-version"),
-    ),
-    Reason(
-        "nginx takes targets with a fragment or bytes that are not ASCII; RFC 9112 section 3.2 has neither",
-        rb"(?:\A|\n|hello)[A-Za-z]+ [^ \r\n]*[#\x80-\xff]",
-        ("target-not-ascii", "target-with-fragment"),
-    ),
-    Reason(
-        "nginx ignores field lines whose name is no token, and values may have control characters (RFC 9110 section 5)",
-        rb"\n[^\r\n:]*[^" + _TOKEN + rb":\r\n][^\r\n]*\r\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]",
-        ("name-not-a-token", "name-not-ascii", "value-with-control", "value-with-delete"),
-    ),
-    Reason(
-        "nginx looks into Host for slashes and little else; RFC 9112 section 3.2 wants a 400 for an invalid one",
-        rb"(?i)\nhost:[ \t]*[^\r\n]*[^\r\n\w.: \t-]",
-        (
-            *("host-with-userinfo", "host-with-letters-for-a-port", "host-with-port-too-large"),
-            *("host-with-half-a-literal", "host-with-no-address-in-brackets", "host-with-half-an-escape"),
-        ),
-    ),
-    Reason(
-        "nginx skips what stands between a chunk's size and its line's end, whatever it is, and leading zeros",
-        rb"\n[0-9A-Fa-f]+[ \t;][^\n]*\r\n",
-        (
-            *("chunk-size-space-behind", "chunk-size-seventeen-digits", "chunk-extension-nul"),
-            *("chunk-extension-without-name", "chunk-extension-without-semicolon", "chunk-extension-open-quotes"),
-        ),
-    ),
-    Reason(
-        "nginx takes a chunk's bytes by count and does not hold what follows to be their line's end",
-        rb"\n[1-9a-f][0-9a-f]*(?:;[^\r\n]*)?\r\n(?!hello\r\n| world\r\n)",
-        ("chunk-shorter-than-its-size",),
-    ),
-    Reason(
-        "nginx drops trailers without reading them; what frames a message has no place there, and lines have a syntax",
-        rb"\n0\r\n[^\r]",
-        (
-            *("trailer-no-colon", "trailer-space-before-colon", "trailer-folded", "trailer-nul"),
-            *("trailer-content-length", "trailer-transfer-encoding", "trailer-host", "cut-before-the-trailers-end"),
-        ),
-    ),
-    Reason(
-        "nginx takes absolute-form of any scheme, and minor versions of two digits (RFC 9112 sections 2.3 and 3.2.2)",
-        rb"[A-Za-z]+ [a-z]+://|HTTP/1\.[0-9]{2}",
-        ("absolute-of-another-scheme", "version-two-digits"),
-    ),
-    Reason(
-        "close wins over keep-alive, which is a member of a list (RFC 9112 section 9.3); nginx looks for the word"
-        " anywhere in the value, and the last one wins",
-        rb"(?i)connection: close\r\n(?:[^\r\n]+\r\n)*connection:[^\r\n]*keep-alive|connection: [^\r\n]+keep-alive",
-    ),
-    Reason(
-        "our limits are others: of a method, a target, the number of fields, and the size of trailers",
-        names=(
-            "method-endless",
-            "target-too-long",
-            "fields-too-many",
-            "trailers-too-long",
-            "trailer-too-long",
-            "trailers-too-many",
-        ),
-    ),
-)
-
-#: We go on where nginx rejects.
-NGINX_IS_STRICTER = (
-    Reason(
-        "methods are tokens, and have case (RFC 9110 section 9.1); nginx takes capitals, hyphens and underscores only",
-        method=r"[^A-Z_-]",
-        names=(
-            "methods-have-case",
-            "too-short-a-length",
-            "length-zero-with-a-body",
-            "no-length-with-a-body",
-            "length-named-with-an-underscore",
-        ),
-    ),
-    Reason(
-        "white space around a value is spaces and tabs (RFC 9112 section 5.1); nginx takes a tab for a part of it",
-        rb"(?i)\n(?:host|content-length|transfer-encoding):[^\r\n]*\t",
-        ("white-space-around-a-value",),
-    ),
-    Reason(
-        "an empty Host is valid (RFC 9112 section 3.2); nginx asks for a name",
-        rb"(?i)\nhost:[ \t]*\r\n",
-    ),
-    Reason("nginx does not answer OPTIONS *", rb"OPTIONS \*", ("asterisk-form",)),
-    Reason(
-        "what a path means is the application's to say: nginx resolves percent-encoding and dots itself",
-        rb"%|\.\.",
-        ("a-percent-nul", "a-way-out"),
-    ),
-)
-
-#: The messages are the same, and what was understood of them is not.
-SAME_MESSAGES = {
-    "absolute-form-for-options": "without a path it is OPTIONS * (RFC 9112 section 3.2.4); nginx makes a slash of it",
-    "another-expectation": "417 is answered before the application, and the connection goes on; nginx does not look",
-}

@@ -1,4 +1,4 @@
-"""The same bytes to our HTTP/1.1 engines and to nginx: both must cut them into the same messages.
+"""The same bytes to our HTTP/1.1 engines, to nginx and to Node: all must cut them into the same messages.
 
 Each input goes over a connection of its own, from an address of its own, with a last request behind it and then the
 end of the stream. What counts is what reached an application: the requests in their order, their bodies, and whether
@@ -7,7 +7,7 @@ shorter. Two rules hold:
 
 - One list is always a beginning of the other. Two servers that both go on but disagree about where a message ends are
   how requests are smuggled; there is no reason that would excuse it.
-- Where one list is shorter, a reason in h1_inputs.py says so, and in that direction only.
+- Where one list is shorter, a reason in h1_reasons.py says so, and in that direction only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tricorn_transports.registry import transports
 pytestmark = pytest.mark.interop
 
 END = b"GET /end HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
-MUTATIONS = 700
+MUTATIONS = 2000
 SEED = 9112
 
 NGINX = """
@@ -102,7 +102,7 @@ async def send_all(port, inputs):
                 writer.write_eof()
                 while await reader.read(65_536):
                     pass
-            except ConnectionError:
+            except OSError:
                 pass  # an early close, while we were still sending
             finally:
                 writer.close()
@@ -110,28 +110,29 @@ async def send_all(port, inputs):
     await asyncio.gather(*(send(number, data) for number, data in enumerate(inputs)))
 
 
-def load_inputs():
+def load(name):
     """Tests are imported by path, and cannot import each other's helpers in any other way."""
     tests = Path(__file__).parent.parent
     sys.path.insert(0, str(tests / "wire"))
     try:
-        spec = importlib.util.spec_from_file_location("h1_inputs", tests / "interop" / "h1_inputs.py")
-        module = sys.modules["h1_inputs"] = importlib.util.module_from_spec(spec)
+        spec = importlib.util.spec_from_file_location(name, tests / "interop" / f"{name}.py")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
     return module
 
 
-INPUTS = load_inputs()
+INPUTS = load("h1_inputs")
 TABLE = INPUTS.TABLE
+PEERS = load("h1_reasons").PEERS
 
 
 def beginning(one, other):
     return other[: len(one)] == one
 
 
-def unexplained(data, ours, theirs):
+def unexplained(peer, data, ours, theirs):
     """What is wrong with a damaged input's outcome; ``None`` if both agree, or a reason says why they do not."""
     if ours == theirs:
         return None
@@ -139,21 +140,25 @@ def unexplained(data, ours, theirs):
         return "the messages differ"
     ours_is_shorter = len(ours) < len(theirs)
     first = theirs[len(ours)] if ours_is_shorter else ours[len(theirs)]
-    for reason in INPUTS.WE_ARE_STRICTER if ours_is_shorter else INPUTS.NGINX_IS_STRICTER:
+    for reason in peer.we_are_stricter if ours_is_shorter else peer.it_is_stricter:
         if re.search(reason.pattern, data) or re.search(reason.method, first[0]):
             return None
-    return "we are stricter" if ours_is_shorter else "nginx is stricter"
+    return "we are stricter" if ours_is_shorter else "the peer is stricter"
 
 
-def outcome(name, ours, theirs):
+def outcome(peer, name, ours, theirs):
     """How the two differ over an input of the table."""
     if ours == theirs:
         return "the same"
-    if name in INPUTS.SAME_MESSAGES:
+    if name in peer.same and (ours == theirs[1:] or without_targets(ours) == without_targets(theirs)):
         return "the same messages"
     if beginning(ours, theirs):
         return "we are stricter"
-    return "nginx is stricter" if beginning(theirs, ours) else "the messages differ"
+    return "the peer is stricter" if beginning(theirs, ours) else "the messages differ"
+
+
+def without_targets(seen):
+    return [(method, body) for method, _, body in seen]
 
 
 @pytest.fixture
@@ -164,8 +169,8 @@ def upstream():
 
 
 @pytest.fixture
-def theirs(program, launch, upstream, tmp_path):
-    """``theirs(inputs)``: what nginx makes of each."""
+def nginx(program, launch, upstream, tmp_path):
+    """``nginx(inputs)``: what nginx makes of each."""
     config = tmp_path / "nginx.conf"
 
     def ask(inputs):
@@ -181,15 +186,31 @@ def theirs(program, launch, upstream, tmp_path):
 
 
 @pytest.fixture
-def ours(launch, tmp_path):
+def node(program, recorded):
+    """``node(inputs)``: what Node makes of each."""
+    script = Path(__file__).parent / "apps" / "record_requests.mjs"
+    return lambda inputs: recorded([program("node"), str(script), "{port}"], inputs)
+
+
+@pytest.fixture
+def ours(recorded):
     """``ours(engine, inputs)``: what ``tricorn run`` makes of each."""
 
     def ask(engine, inputs):
-        record = tmp_path / "record"
         command = [sys.executable, "-m", "tricorn_transports", "run", "record_requests:app"]
         command += ["--bind", "127.0.0.1:{port}", "--http", "1.1", "--engine", f"h1={engine}"]
-        server = launch([*command, "--no-access-log", "--log-level", "critical"], RECORD=str(record))
-        asyncio.run(send_all(server.port, inputs))
+        return recorded([*command, "--no-access-log", "--log-level", "critical"], inputs)
+
+    return ask
+
+
+@pytest.fixture
+def recorded(launch, tmp_path):
+    """``recorded(command, inputs)``: what a server that writes its requests down has written."""
+
+    def ask(command, inputs):
+        record = tmp_path / Path(command[0]).name
+        asyncio.run(send_all(launch(command, RECORD=str(record)).port, inputs))
         seen = {}
         for line in record.read_text().splitlines():
             client, *request = json.loads(line)
@@ -199,24 +220,26 @@ def ours(launch, tmp_path):
     return ask
 
 
+@pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("engine", transports()["h1"].engines)
-def test_nginx_sees_the_same_messages(engine, ours, theirs):
+def test_both_see_the_same_messages(engine, peer, ours, request):
     assert len(TABLE) >= 150
     damaged = list(INPUTS.mutations(MUTATIONS, SEED))
     inputs = [*TABLE.values(), *damaged]
-    seen = list(zip(ours(engine, inputs), theirs(inputs), strict=True))
+    theirs = request.getfixturevalue(peer)(inputs)
+    seen = list(zip(ours(engine, inputs), theirs, strict=True))
+    peer = PEERS[peer]
 
-    expected = dict.fromkeys(TABLE, "the same")
-    expected |= dict.fromkeys(INPUTS.SAME_MESSAGES, "the same messages")
-    expected |= {name: "we are stricter" for reason in INPUTS.WE_ARE_STRICTER for name in reason.names}
-    expected |= {name: "nginx is stricter" for reason in INPUTS.NGINX_IS_STRICTER for name in reason.names}
-    found = {name: outcome(name, *pair) for name, pair in zip(TABLE, seen, strict=False)}
-    assert found == expected
+    expected = dict.fromkeys(TABLE, "the same") | dict.fromkeys(peer.same, "the same messages")
+    expected |= {name: "we are stricter" for reason in peer.we_are_stricter for name in reason.names}
+    expected |= {name: "the peer is stricter" for reason in peer.it_is_stricter for name in reason.names}
+    found = {name: outcome(peer, name, *pair) for name, pair in zip(TABLE, seen, strict=False)}
+    assert {n: v for n, v in found.items() if v != expected[n]} == {}
 
     wrong = [
         (why, data, pair)
         for data, pair in zip(damaged, seen[len(TABLE) :], strict=True)
-        if (why := unexplained(data, *pair)) is not None
+        if (why := unexplained(peer, data, *pair)) is not None
     ]
     assert wrong == []
     agreed = sum(1 for mine, other in seen if mine == other)
