@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tricorn_transports.errors import LocalProtocolError
-from tricorn_transports.events import AbortReason, StreamWritable
+from tricorn_transports.events import AbortReason, ResponseBroken, StreamWritable
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 GET_1_0 = b"GET / HTTP/1.0\r\n\r\n"
@@ -249,6 +249,31 @@ def test_release_before_the_end_truncates(h1, responses):
     assert h1.engine.is_closed()
     (response,) = responses(h1.flush(), [b"GET"], close=True)
     assert (response.body, response.complete) == (b"part", False)
+
+
+@pytest.mark.parametrize("how", ["abort", "release", "terminate"])
+def test_a_break_that_looks_like_an_end_is_told(h1, how):
+    """RFC 9112 section 8: of a body without a length and without chunks only a reset shows that it is not complete."""
+    h1.feed(GET_1_0)
+    h1.engine.send_headers(1, 200, [])
+    h1.engine.send_data(1, b"so far")
+    if how == "release":
+        h1.engine.release(1)
+    elif how == "abort":
+        h1.engine.abort(1, AbortReason.INTERNAL_ERROR)
+    else:
+        h1.engine.terminate(AbortReason.TIMEOUT)
+    assert h1.engine.is_closed()
+    assert h1.engine.take_events() == [ResponseBroken(1)]
+
+
+@pytest.mark.parametrize(("request_head", "fields"), [(GET, []), (GET_1_0, [(b"content-length", b"9")])])
+def test_a_break_that_shows_by_itself_is_not_told(h1, request_head, fields):
+    h1.feed(request_head)
+    h1.engine.send_headers(1, 200, fields)
+    h1.engine.send_data(1, b"so far")
+    h1.engine.abort(1, AbortReason.INTERNAL_ERROR)
+    assert h1.engine.take_events() == []
 
 
 def test_abort_leaves_chunks_without_an_end(h1, responses):

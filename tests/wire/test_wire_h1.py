@@ -177,3 +177,22 @@ def test_a_beginning_like_http2_is_http1_in_the_end(net, paths, eventually):
     wire.poll(0.05)
     wire.send(b"X/1.1\r\n\r\n")
     assert wire.read_all().startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_answer_that_only_the_connections_end_could_end_is_not_ended_in_order(net):
+    """A client of HTTP/1.0, as a proxy in front may be, must not take half of it for all (and keep it)."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await receive()
+        raise ValueError("as you wish")
+
+    net.client(app)
+    wire = net.wire()
+    wire.send(b"POST / HTTP/1.0\r\ncontent-length: 1\r\n\r\n")
+    assert wire.read_until(b"half")
+    wire.send(b"x")
+    wire.read_all()
+    assert isinstance(wire.error, ConnectionResetError)
+    assert not wire.close_notify

@@ -127,6 +127,16 @@ class SendingEnded:
 
 
 @dataclass(slots=True)
+class ResponseBroken:
+    """A response ends in the middle, and its client knows its end by the connection's alone.
+
+    The connection must not close in order, or the response would look complete (and be kept, by a cache): it is reset.
+    """
+
+    stream_id: int
+
+
+@dataclass(slots=True)
 class PriorityChanged:
     """The client changed a request's priority (RFC 9218 section 7)."""
 
@@ -160,6 +170,7 @@ Event: TypeAlias = (
     | StreamAborted
     | StreamWritable
     | SendingEnded
+    | ResponseBroken
     | PriorityChanged
     | PeerClosing
     | PeerErred

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 import sys
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
@@ -125,6 +126,12 @@ def unacknowledged(sock: socket.socket) -> int:
         with suppress(OSError, ValueError):  # it is closed
             ioctl(sock.fileno(), TIOCOUTQ, count)
     return int.from_bytes(count, sys.byteorder)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Has the end of a TCP connection tell its peer that not all was said; what the kernel still holds is dropped."""
+    with suppress(OSError, ValueError):  # it is closed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def close_sockets(sockets: Iterable[BoundSocket]) -> None:

@@ -26,6 +26,7 @@ from tricorn_transports.events import (
     PriorityChanged,
     RequestEnded,
     RequestStarted,
+    ResponseBroken,
     SendingEnded,
     StreamAborted,
     StreamWritable,
@@ -110,7 +111,7 @@ class Connection:
         raise AssertionError("a carrier says this")
 
     def fail(self) -> None:
-        """Ends the connection without a word: its engine can no longer be trusted with one."""
+        """Ends the connection without a word, and not in order: something on it cannot be completed."""
         raise AssertionError("a carrier says this")
 
     def _half_close(self) -> None:
@@ -225,6 +226,9 @@ class Connection:
             return
         if kind is PeerErred:
             self.worker.log_peer_error(event.error, self.client)  # type: ignore[union-attr]  # as above
+            return
+        if kind is ResponseBroken:  # its exchange is over
+            self.fail()
             return
         stream_id: int | None = getattr(event, "stream_id", None)
         exchange = self._exchanges.get(stream_id) if stream_id is not None else None

@@ -21,7 +21,7 @@ from tricorn_transports.events import AbortReason, Event, RequestStarted, Stream
 from tricorn_transports.exchange.head import current_date
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.registry import TransportSpec
-from tricorn_transports.sockets import hold_unsent, unacknowledged
+from tricorn_transports.sockets import hold_unsent, reset_on_close, unacknowledged
 from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
 
 
@@ -307,7 +307,7 @@ class TcpConnection(Connection):
         try:
             self._copier = self.make_copier(self._transport)
         except OSError:
-            self._break_off()
+            self.fail()
             return
         if before:
             self._transport_write(before)
@@ -329,7 +329,7 @@ class TcpConnection(Connection):
             region.error = None if isinstance(error, ConnectionError) else error
             region.fd = -1
         if region.fd < 0:
-            self._break_off()
+            self.fail()
         elif region.left:
             self._paused = True
             if self._due == inf:
@@ -344,11 +344,6 @@ class TcpConnection(Connection):
         if self._copier is not None:
             self._copier.close()
             self._copier = None
-
-    def _break_off(self) -> None:
-        """The announced body cannot be completed; the client must see that."""
-        self._closing = True
-        self.fail()
 
     def _write_ciphertext(self) -> None:
         assert self._tls is not None
@@ -382,7 +377,7 @@ class TcpConnection(Connection):
             if not self._paused:
                 self._close()
             elif self._region is not None and self._region.fd < 0:  # withdrawn
-                self._break_off()
+                self.fail()
             return
         if engine.wants_data() is not self._reading and not self._eof:
             self._reading = not self._reading
@@ -409,7 +404,8 @@ class TcpConnection(Connection):
         transport = self._transport
         if transport is None:
             return False
-        if (transport.get_write_buffer_size() or self._region is not None) and self._takes(transport, now):
+        is_unsent = transport.get_write_buffer_size() > 0 or self._region is not None
+        if is_unsent and self._takes(transport, now):
             self._wait_for_client()
             return True
         if self._paused:
@@ -418,8 +414,11 @@ class TcpConnection(Connection):
         elif self._tls is not None and not self._tls.is_connected and not self._closing:
             log.info("%s: no TLS handshake (handshake_timeout)", self.client[0] if self.client else "client")
         self._due = inf
-        self._lost()
-        transport.abort()
+        if is_unsent:
+            self.fail()  # and the kernel forgets at once what it still held for the client
+        else:
+            self._lost()
+            transport.abort()
         return False
 
     def is_held_up(self) -> bool:
@@ -472,8 +471,10 @@ class TcpConnection(Connection):
         self._set_due(self.worker.runtime.now() + self.worker.timeouts.close_timeout)
 
     def fail(self) -> None:
+        self._closing = True
         self._lost()
         if self._transport is not None:
+            reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
 
     def _refuse(self) -> None:

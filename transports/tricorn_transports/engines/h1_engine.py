@@ -17,6 +17,7 @@ from tricorn_transports.events import (
     RawHeaders,
     RequestEnded,
     RequestStarted,
+    ResponseBroken,
     SendingEnded,
     StreamWritable,
 )
@@ -192,7 +193,12 @@ class Http1Engine(Http1Input):
     def abort(self, stream_id: int, reason: AbortReason) -> None:
         """Ends the connection; a response that is not complete stays without its end on the wire."""
         if stream_id == self._current:
-            self._close()
+            self._break_off()
+
+    def _break_off(self) -> None:
+        if self._current and self._state is not State.TUNNEL and self._writer.ends_with_connection():
+            self._events.append(ResponseBroken(self._current))
+        self._close()
 
     def release(self, stream_id: int) -> None:
         """The exchange is over: the next request may begin, or the connection ends.
@@ -203,7 +209,7 @@ class Http1Engine(Http1Input):
         if stream_id != self._current or not stream_id:
             return
         if self._writer.phase is not Phase.DONE or self._closes or self._shutdown or self._state is State.TUNNEL:
-            self._close()
+            self._break_off()
         elif self._state is State.ENDED:
             self._next_exchange()
             self._advance(self._events)
@@ -228,7 +234,7 @@ class Http1Engine(Http1Input):
         """Ends the connection now; what was queued is dropped. HTTP/1.1 has no last word."""
         self._writer.clear()
         self._events = []
-        self._close()
+        self._break_off()
 
     def data_to_send(self, now: float) -> list[bytes | FileRegion]:
         """The next output, at most some 256 KiB of bytes, or up to a file."""

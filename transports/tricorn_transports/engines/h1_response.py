@@ -221,6 +221,10 @@ class ResponseWriter:
         self.queue(_unframed_head(status, fields))
         self.phase = _BEGUN
 
+    def ends_with_connection(self) -> bool:
+        """Whether the response under way is one whose end is the connection's alone (RFC 9112 section 6.3)."""
+        return self.phase is _BEGUN and self._left is None and not self._chunked and not self._drops_body
+
     def send_refusal(self, status: int, date: Callable[[], bytes] | None, *, to_head: bool) -> None:
         """Queues a whole small response after which the connection ends; ``date`` is ``EngineContext.date``."""
         self.queue(refusal(status, None if date is None else date(), to_head=to_head))

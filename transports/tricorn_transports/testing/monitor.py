@@ -21,6 +21,7 @@ from tricorn_transports.events import (
     RawHeaders,
     RequestEnded,
     RequestStarted,
+    ResponseBroken,
     SendingEnded,
     StreamAborted,
     StreamWritable,
@@ -77,7 +78,9 @@ class Monitor:
         for event in events:
             if isinstance(event, RequestStarted):
                 self._started(event)
-            elif isinstance(event, BodyReceived | RequestEnded | StreamAborted | StreamWritable | SendingEnded):
+            elif isinstance(
+                event, BodyReceived | RequestEnded | StreamAborted | StreamWritable | SendingEnded | ResponseBroken
+            ):
                 seen = self.streams.get(event.stream_id)
                 assert seen is not None, f"{event} of a stream that never began"
                 assert not seen.over, f"{event} of a stream that was aborted"
