@@ -1,16 +1,18 @@
-"""CONNECT seen by curl, as a proxy in clear and over TLS, on HTTP/1.1 and HTTP/2."""
+"""CONNECT seen by curl, as a proxy in clear and over TLS, on HTTP/1.1, 2 and 3, to backends with TLS and without."""
 
 from __future__ import annotations
 
 import http.server
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import pytest
-from curl_cffi import Curl, CurlOpt
+from curl_cffi import Curl, CurlError, CurlOpt
 
 from tricorn import App, HTTPException, Tunnel
 
@@ -29,9 +31,11 @@ class Backend(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[int]:
+@contextmanager
+def running(context: ssl.SSLContext | None = None) -> Iterator[int]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server.server_address[1]
@@ -39,20 +43,32 @@ def backend() -> Iterator[int]:
         thread.join()
 
 
-@pytest.fixture
-def proxy(backend: int) -> App:
-    app = App()
-    allowed = {("backend.test", 80): ("127.0.0.1", backend)}
+@pytest.fixture(scope="module")
+def backends(certificate: Any) -> Iterator[dict[tuple[str, int], int]]:
+    """The ports of two backends, by the names that the proxy knows them by: one in clear, one with TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.cert, certificate.key)
+    with running() as clear, running(context) as secured:
+        yield {("backend.test", 80): clear, ("localhost", 443): secured}
 
+
+#: What is asked for, through the tunnel.
+PAGES = ["http://backend.test/page", "https://localhost/page"]
+CONTENT = "you asked for /page\n" * 20_000
+
+
+@pytest.fixture
+def proxy(backends: dict[tuple[str, int], int]) -> App:
+    app = App()
     app.state.versions = []
 
     @app.connect
     async def connect(tunnel: Tunnel) -> None:
         app.state.versions.append(tunnel.scope["http_version"])
-        address = allowed.get((tunnel.host, tunnel.port))
-        if address is None:
+        port = backends.get((tunnel.host, tunnel.port))
+        if port is None:
             raise HTTPException(403, "that is no address of ours")
-        async with await anyio.connect_tcp(*address) as stream:
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             await tunnel.accept()
             await tunnel.relay(stream)
 
@@ -65,30 +81,33 @@ def test_curl(
     serve: Callable[..., Any], certificate: Any, program: Callable[[str], str], proxy: App, runtime: str, tls: bool
 ) -> None:
     server = serve(proxy, runtime=runtime, tls=tls)
-    options = ["--proxy-cacert", certificate.ca] if tls else []
+    options = ["--cacert", certificate.ca, "--proxy-cacert", certificate.ca]
     address = f"{'https' if tls else 'http'}://localhost:{server.port}"
     command = [program("curl"), "-sS", "--proxytunnel", "--proxy", address, *options]
-    done = subprocess.run(
-        [*command, "http://backend.test/page"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stdout == "you asked for /page\n" * 20_000, done.stderr
+    for page in PAGES:
+        done = subprocess.run([*command, page], capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout == CONTENT, done.stderr
     done = subprocess.run([*command, "http://other.test/"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 56
     assert "403" in done.stderr
 
 
-def test_libcurl_over_http_2(serve: Callable[..., Any], certificate: Any, proxy: App) -> None:
-    """The curl program of most systems is too old for ``--proxy-http2``; this library is not."""
+@pytest.mark.parametrize(("version", "kind"), [("2", 3), ("3", 8)])  # CURLPROXY_HTTPS2 and CURLPROXY_HTTPS3
+@pytest.mark.parametrize("page", PAGES)
+def test_libcurl(serve: Callable[..., Any], certificate: Any, proxy: App, version: str, kind: int, page: str) -> None:
+    """The curl program of most systems is too old for ``--proxy-http2`` and ``--proxy-http3``; this library is not."""
     server = serve(proxy, tls=True)
     curl, body = Curl(), bytearray()
-    https2 = 3  # CURLPROXY_HTTPS2
-    curl.setopt(CurlOpt.URL, b"http://backend.test/page")
+    curl.setopt(CurlOpt.URL, page.encode())
     curl.setopt(CurlOpt.PROXY, f"https://localhost:{server.port}".encode())
-    curl.setopt(CurlOpt.PROXYTYPE, https2)
+    try:
+        curl.setopt(CurlOpt.PROXYTYPE, kind)
+    except CurlError:
+        pytest.skip(f"this libcurl knows no proxies over HTTP/{version}")
     curl.setopt(CurlOpt.CAINFO, certificate.ca.encode())  # or curl_cffi sets both to its own
     curl.setopt(CurlOpt.PROXY_CAINFO, certificate.ca.encode())
     curl.setopt(CurlOpt.HTTPPROXYTUNNEL, 1)
     curl.setopt(CurlOpt.WRITEFUNCTION, lambda data: body.extend(data) or len(data))
     curl.perform()
-    assert bytes(body) == b"you asked for /page\n" * 20_000
-    assert proxy.state.versions == ["2"]
+    assert body.decode() == CONTENT
+    assert proxy.state.versions == [version]
