@@ -328,8 +328,12 @@ def test_response_trailers(net):
         assert response.trailers == [(b"x-sum", b"1"), (b"x-end", b"2")]
 
 
-def test_trailers_that_are_wrong_cut_the_answer_off(net):
-    bad = {"type": "http.response.trailers", "headers": [(b"x", b"a\r\nb: c")]}
+@pytest.mark.parametrize(
+    "line", [(b"x", b"a\r\nb: c"), (b"Content-Length", b"4"), (b"transfer-encoding", b"chunked"), (b"te", b"trailers")]
+)
+def test_trailers_that_are_wrong_cut_the_answer_off(net, line):
+    """What frames a message has no place behind it (RFC 9110 section 6.5.1): others could be led astray by it."""
+    bad = {"type": "http.response.trailers", "headers": [line]}
     response = net.client(app_of(start(trailers=True), body(b"data", True), body(), bad)).request("GET", "/")
     assert response.trailers is None
     assert response.reset is not None

@@ -26,6 +26,13 @@ _KNOWN_NAMES_MAX = 512
 # Framing is the engine's, whatever the application says (RFC 9112 section 6, RFC 9113 section 8.2.2).
 _FRAMING = frozenset((b"transfer-encoding", b"keep-alive", b"proxy-connection"))
 
+# What frames or routes a message, belongs to a connection, or says how to read the content has no place behind it
+# (RFC 9110 section 6.5.1).
+_NEVER_TRAILERS = _FRAMING | {
+    *(b"content-length", b"host", b"connection", b"upgrade", b"te", b"trailer", b"set-cookie"),
+    *(b"content-encoding", b"content-type", b"content-range"),
+}
+
 _date_second = -1
 _date = b""
 
@@ -72,6 +79,19 @@ def clean_fields(fields: Iterable[Iterable[bytes]]) -> RawHeaders:
         if not is_safe_value(value):
             raise LocalProtocolError(f"header {name!r} has a value with CR, LF or NUL: {value!r}")
         cleaned.append((lower, value.strip(b" \t")))
+    return cleaned
+
+
+def trailer_fields(fields: Iterable[Iterable[bytes]]) -> RawHeaders:
+    """Field lines of a trailer section, with lower-case names, all checked.
+
+    Raises:
+        LocalProtocolError: As ``clean_fields``, or one of them may not stand behind the content.
+    """
+    cleaned = clean_fields(fields)
+    for name, _ in cleaned:
+        if name in _NEVER_TRAILERS:
+            raise LocalProtocolError(f"{name.decode()} must not stand in a trailer section")
     return cleaned
 
 

@@ -30,6 +30,7 @@ from tricorn_transports.exchange.head import (
     current_date,
     push_target,
     response_head,
+    trailer_fields,
 )
 from tricorn_transports.exchange.host import Host, log
 from tricorn_transports.exchange.pace import BodyPace
@@ -340,7 +341,7 @@ class HttpExchange(StreamExchange):
 
     def _send_trailers(self, message: Message) -> None:
         assert self._trailers_out is not None
-        self._trailers_out += clean_fields(message.get("headers", ()))
+        self._trailers_out += trailer_fields(message.get("headers", ()))
         if not message.get("more_trailers", False):
             self._engine.send_trailers(self.stream_id, self._trailers_out)
             self._finish()
