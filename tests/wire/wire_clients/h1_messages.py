@@ -198,7 +198,7 @@ REJECTED = {
     "field-endless": (b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 70_000, 431),
     "field-name-too-long": (get(b"x" * 70_000 + b": y"), 431),
     "fields-too-many": (get(*[b"x: y"] * 128), 431),
-    "request-line-endless": (b"M" * 70_000, 431),
+    "request-line-endless": (b"M" * 70_000, 501),
 }
 
 #: Each with the method, target, host and body that the application sees.

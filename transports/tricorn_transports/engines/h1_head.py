@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from tricorn_transports.config import Limits
+from tricorn_transports.engines.h1_syntax import MAX_METHOD
 from tricorn_transports.engines.semantics import NOTHING_EXPECTED, has_broken_path, read_expect
 from tricorn_transports.errors import LimitExceeded, RemoteProtocolError
 from tricorn_transports.events import RawHeaders, RequestStarted
@@ -149,9 +150,11 @@ def _choose_protocol(upgrade: bytes) -> bytes | None:
     return b"websocket" if b"websocket" in offered else next(iter(offered), None)
 
 
-def judge_oversized(start: bytes, limits: Limits) -> LimitExceeded:
-    """Why a head that does not end within ``max_head_bytes`` is refused: its target (414) or all of it (431)."""
+def judge_oversized(start: bytes, limits: Limits) -> RemoteProtocolError:
+    """Why a head that does not end within ``max_head_bytes`` is refused: method (501), target (414) or all (431)."""
     line = start.split(b"\r\n", 1)[0].split(b" ", 2)
+    if is_token_bytes(line[0]) and len(line[0]) > MAX_METHOD:
+        return RemoteProtocolError("the method is longer than any", status_hint=501)
     if len(line) > 1 and is_token_bytes(line[0]) and len(line[1]) > limits.max_target_bytes:
         return LimitExceeded("the request target is too long", limit="max_target_bytes", status_hint=414)
     return LimitExceeded("the request head is too long", limit="max_head_bytes", status_hint=431)

@@ -25,7 +25,7 @@ _is_length = re.compile(rb"[0-9]{1,18}\Z").match
 _is_coding = re.compile(TOKEN + rb"[ \t]*(?:;|\Z)").match
 
 #: No method that anybody has registered is half as long.
-_MAX_METHOD = 64
+MAX_METHOD = 64
 
 
 def check_request_line(line: bytes, limits: Limits) -> None:
@@ -46,7 +46,7 @@ def check_request_line(line: bytes, limits: Limits) -> None:
     method, target, major, minor = match.groups()
     if major != b"1":
         raise RemoteProtocolError(f"HTTP/{major.decode()}.{minor.decode()} is not served here", status_hint=505)
-    if len(method) > _MAX_METHOD:
+    if len(method) > MAX_METHOD:
         raise RemoteProtocolError("the method is longer than any", status_hint=501)
     if len(target) > limits.max_target_bytes:
         raise LimitExceeded("the request target is too long", limit="max_target_bytes", status_hint=414)
