@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from time import time
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, TypedDict, cast
 
 from tricorn.caching.conditional import (
@@ -137,7 +138,7 @@ class CachePolicy:
         if self.vary:
             MutableHeaders(raw).add_vary(*self.vary)
         if 200 <= status < 300 or status == 304:
-            fields = [] if validators is None else validators.fields()
+            fields = [] if validators is None else validators.fields(time())
             if self.cache is not None:
                 fields.append((b"cache-control", self.cache))
             add_missing(raw, fields)
@@ -213,13 +214,13 @@ def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders 
     conditions: Preconditions | None = None
     if has_conditions(scope["headers"]):
         if reads and exists and validators.etag is not None:
-            fields = validators.fields()[:1]
+            fields = validators.fields(time())[:1]
             if is_revalidation(scope["headers"], fields[0][1]):
                 return fields
         conditions = Preconditions.from_raw(scope["headers"])
         outcome = evaluate(method, conditions, validators, exists)
         if outcome is Outcome.NOT_MODIFIED:
-            return validators.fields()[:1]
+            return validators.fields(time())[:1]
         if outcome is Outcome.PRECONDITION_FAILED:
             raise HTTPException(412, "the resource is not in the state that the request's preconditions name")
     if reads:

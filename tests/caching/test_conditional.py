@@ -145,12 +145,21 @@ def test_lines_of_a_field_are_joined():
 
 def test_milliseconds_are_dropped_where_the_wire_has_none():
     precise = Validators.of(last_modified=datetime.fromtimestamp(NOW + 0.75, UTC))
-    assert precise.fields() == [(b"last-modified", SAME.encode())]
+    assert precise.fields(NOW + 1) == [(b"last-modified", SAME.encode())]
     assert evaluate("GET", {"if-modified-since": SAME}, precise) is SAVED
     assert evaluate("PUT", {"if-unmodified-since": SAME}, precise) is GO
     assert evaluate("GET", R | {"if-range": SAME}, precise) is RANGE
     with pytest.raises(ValueError, match="time zone"):
         Validators.of(last_modified=datetime(2024, 1, 1))
+
+
+def test_no_response_says_that_it_was_modified_after_it_was_made():
+    """Section 8.8.2.1. The resource itself is judged by the date that it has."""
+    ahead = Validators.of("a", NOW + 10)
+    assert ahead.fields(NOW + 0.5) == [(b"etag", b'"a"'), (b"last-modified", SAME.encode())]
+    assert ahead.fields(NOW + 20) == [(b"etag", b'"a"'), (b"last-modified", AFTER.encode())]
+    assert evaluate("GET", {"if-modified-since": SAME}, ahead) is GO
+    assert evaluate("PUT", {"if-unmodified-since": SAME}, ahead) is FAILED
 
 
 def test_the_date_of_a_second_that_is_not_over_is_weak():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,8 @@ from starlette.routing import Route as StarletteRoute
 
 from tricorn import App, Host, HTTPException, Mount, Request, Response, Route, Router
 from tricorn.caching.etag import ETag
+from tricorn.response import SeekableResponse
+from tricorn_transports.http.dates import format_date, parse_date
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +67,28 @@ async def test_with_a_date_alone_there_is_no_tag_that_clients_would_name_instead
     assert ran == ["GET"]
     part = await client.get("/", headers={"range": "bytes=0-1", "if-range": DATE})
     assert (part.status, part.body) == (206, b"ex")
+
+
+@pytest.mark.parametrize("said", ["checked", "declared", "source"])
+async def test_last_modified_is_never_in_the_future(client_of, said):
+    """Section 8.8.2.1: a clock that runs ahead must not keep clients from what changes meanwhile."""
+    ahead = time.time() + 100_000
+
+    class Source:
+        length = 1
+
+        async def read(self, offset, count):
+            yield b"x"
+
+    async def page(request: Request):
+        if said == "checked":
+            request.check_preconditions(last_modified=ahead)
+        return SeekableResponse(Source(), last_modified=ahead) if said == "source" else "x"
+
+    client = await client_of(App([Route("/", page, **({"last_modified": ahead} if said == "declared" else {}))]))
+    for fields in ({}, {"if-modified-since": format_date(ahead)}):
+        response = await client.get("/", headers=fields)
+        assert parse_date(response.headers["last-modified"]) <= time.time()
 
 
 @pytest.mark.parametrize("more", [(), (200,)], ids=["alone", "with a status"])

@@ -63,13 +63,18 @@ class Validators:
             None if etag is None else ETag.coerce(etag), None if last_modified is None else seconds_of(last_modified)
         )
 
-    def fields(self) -> list[tuple[bytes, bytes]]:
-        """``ETag`` and ``Last-Modified``, as far as there are values for them."""
+    def fields(self, now: float) -> list[tuple[bytes, bytes]]:
+        """``ETag`` and ``Last-Modified``, as far as there are values for them.
+
+        Args:
+            now: Seconds since the epoch. No response was modified after it was made: a later date is this one
+                (section 8.8.2.1).
+        """
         fields: list[tuple[bytes, bytes]] = []
         if self.etag is not None:
             fields.append((b"etag", str(self.etag).encode("latin-1")))
         if self.last_modified is not None:
-            fields.append((b"last-modified", format_date(self.last_modified).encode("ascii")))
+            fields.append((b"last-modified", format_date(min(self.last_modified, now)).encode("ascii")))
         return fields
 
     def __bool__(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from time import time
 from typing import Protocol
 
 from tricorn.caching.conditional import Validators
@@ -66,7 +67,7 @@ class SeekableResponse(Response):
     ) -> None:
         super().__init__(b"", status, headers, media_type=media_type, background=background)
         self.source = source
-        self._raw += Validators.of(etag, last_modified).fields()
+        self._raw += Validators.of(etag, last_modified).fields(time())
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         length = self.source.length

@@ -8,6 +8,7 @@ change something are finished unless the route asks otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from time import time
 from typing import Any, Final, Unpack
 
 from tricorn.caching.rewrite import not_modified_fields
@@ -203,7 +204,7 @@ def _complete(response: Response, request: Request, policy: CachePolicy | None) 
     if policy is not None:
         policy.apply(status, raw, request.validators)
     elif request.validators is not None and 200 <= status < 300:
-        add_missing(raw, request.validators.fields())
+        add_missing(raw, request.validators.fields(time()))
 
 
 class WebSocketRoute(BaseRoute):
