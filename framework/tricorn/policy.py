@@ -126,7 +126,7 @@ class CachePolicy:
         hints = options.get("hints", ())
         return cls(
             None if cache is None else cache_field(cache),
-            ETag.coerce(etag) if isinstance(etag, str) else etag,
+            etag if etag is None or etag is False or callable(etag) else ETag.coerce(etag),
             moment if moment is None or callable(moment) else Validators.of(None, moment).last_modified,
             names,
             options.get("require_preconditions"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -149,8 +150,6 @@ def test_milliseconds_are_dropped_where_the_wire_has_none():
     assert evaluate("GET", {"if-modified-since": SAME}, precise) is SAVED
     assert evaluate("PUT", {"if-unmodified-since": SAME}, precise) is GO
     assert evaluate("GET", R | {"if-range": SAME}, precise) is RANGE
-    with pytest.raises(ValueError, match="time zone"):
-        Validators.of(last_modified=datetime(2024, 1, 1))
 
 
 def test_no_response_says_that_it_was_modified_after_it_was_made():
@@ -160,6 +159,29 @@ def test_no_response_says_that_it_was_modified_after_it_was_made():
     assert ahead.fields(NOW + 20) == [(b"etag", b'"a"'), (b"last-modified", AFTER.encode())]
     assert evaluate("GET", {"if-modified-since": SAME}, ahead) is GO
     assert evaluate("PUT", {"if-unmodified-since": SAME}, ahead) is FAILED
+
+
+@pytest.mark.parametrize(
+    ("moment", "error", "match"),
+    [
+        (datetime(2024, 1, 1), ValueError, "time zone"),
+        (date(2024, 1, 1), TypeError, "a datetime or seconds"),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", TypeError, "a datetime or seconds"),
+        (1_700_000_000_000, ValueError, "in seconds since"),  # milliseconds
+        (float("nan"), ValueError, "in seconds since"),
+        (float("-inf"), ValueError, "in seconds since"),
+    ],
+)
+def test_what_is_no_moment(moment, error, match):
+    with pytest.raises(error, match=match):
+        Validators.of(last_modified=moment)
+
+
+@pytest.mark.parametrize(("moment", "said"), [(datetime.min, "Mon, 01 Jan 0001 00:00:00 GMT"), (datetime.max, SAME)])
+def test_every_moment_that_can_be_said_is_taken(moment, said):
+    validators = Validators.of(last_modified=moment.replace(tzinfo=UTC))
+    assert validators.fields(NOW) == [(b"last-modified", said.encode())]
+    assert Validators.of(last_modified=Decimal("1.5")).last_modified == 1.5
 
 
 def test_the_date_of_a_second_that_is_not_over_is_weak():

@@ -44,6 +44,9 @@ def test_what_authors_write():
     assert ETag.coerce("v1") == ETag.coerce('"v1"') == ETag("v1")
     assert ETag.coerce('W/"v1"') == ETag("v1", weak=True)
     assert ETag.coerce(ETag("v1")) == ETag("v1")
+    for version in (7, b"v1", None):
+        with pytest.raises(TypeError, match=r"ETag\.of\(\) makes one"):
+            ETag.coerce(version)
     assert str(ETag("v1").weakened()) == str(ETag("v1").weakened().weakened()) == 'W/"v1"'
 
 

@@ -328,6 +328,8 @@ def test_declarations_are_checked():
         ({"cache": "a\nb"}, ValueError, "CR, LF"),
         ({"cache": "public, max-age=60, no-store"}, ValueError, "no-store contradicts public"),
         ({"last_modified": datetime(2024, 1, 1)}, ValueError, "time zone"),
+        ({"last_modified": DATE}, TypeError, "a datetime or seconds"),
+        ({"etag": 7}, TypeError, "an entity tag is text"),
     ):
         with pytest.raises(error, match=match):
             Route("/", page, **options)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from operator import itemgetter
-from typing import Final
+from typing import Final, SupportsFloat
 
 from tricorn.caching.etag import ETag, ETagList, is_tag
 from tricorn.caching.ranges import IfRange
@@ -57,7 +57,8 @@ class Validators:
         """Validators as an author writes them; see ``ETag.coerce``.
 
         Raises:
-            ValueError: The tag cannot be one, or the moment has no time zone.
+            ValueError: The tag cannot be one, or the moment has no time zone or lies in no year of an HTTP date.
+            TypeError: One of them is neither.
         """
         return cls(
             None if etag is None else ETag.coerce(etag), None if last_modified is None else seconds_of(last_modified)
@@ -85,14 +86,24 @@ def seconds_of(moment: datetime | float) -> float:
     """Seconds since the epoch.
 
     Raises:
-        ValueError: A ``datetime`` has no time zone, and so means no moment.
+        ValueError: A ``datetime`` has no time zone, and so means no moment; or no HTTP date can carry it.
+        TypeError: It is neither.
     """
-    if not isinstance(moment, datetime):
-        return float(moment)
-    if moment.tzinfo is None:
-        raise ValueError("last_modified needs a time zone: datetime.now(UTC), not datetime.now()")
-    return moment.timestamp()
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError("last_modified needs a time zone: datetime.now(UTC), not datetime.now()")
+        return moment.timestamp()
+    if not isinstance(moment, SupportsFloat):
+        raise TypeError(f"last_modified is a datetime or seconds since the epoch, not {moment!r}")
+    seconds = float(moment)
+    if not _FIRST <= seconds < _END:
+        raise ValueError(f"last_modified is in seconds since the epoch: {moment!r} is in no year from 1 to 9999")
+    return seconds
 
+
+#: What an HTTP date can carry (section 5.6.7): from the year 1 to before the year 10000.
+_FIRST: Final = -62_135_596_800
+_END: Final = 253_402_300_800
 
 _FIELDS: Final = {
     b"if-match": "if_match",

@@ -41,7 +41,9 @@ class ETag:
 
     def __post_init__(self) -> None:
         if _OPAQUE.match(self.value) is None:
-            raise ValueError(f"entity tag {self.value!r} has a character that none may have")
+            raise ValueError(
+                f"entity tag {self.value!r} has a character that none may have: ETag.of() makes one of anything"
+            )
 
     @classmethod
     def of(cls, *parts: object, weak: bool = False) -> ETag:
@@ -66,8 +68,13 @@ class ETag:
 
         Raises:
             ValueError: It is none of them.
+            TypeError: It is no text at all.
         """
-        return tag if isinstance(tag, ETag) else cls.parse(tag) or cls(tag)
+        if isinstance(tag, ETag):
+            return tag
+        if not isinstance(tag, str):
+            raise TypeError(f"an entity tag is text or an ETag, not {tag!r}: ETag.of() makes one of anything")
+        return cls.parse(tag) or cls(tag)
 
     @classmethod
     def parse(cls, text: str) -> ETag | None:
