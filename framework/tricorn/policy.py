@@ -60,7 +60,8 @@ class CachingOptions(TypedDict, total=False):
     """What routes, mounts and applications take.
 
     Args:
-        cache: ``Cache-Control`` of 2xx and 304 responses that have none of their own.
+        cache: ``Cache-Control`` of 2xx and 304 responses that have none of their own. An empty one is none, whatever
+            is declared around.
         etag: The entity tag of the resource, as a value or as a function of the request (``async def``, or ``def``,
             which runs in a thread). A function may return ``None`` where there is no such resource. ``False``: none,
             not even one by content.
@@ -139,7 +140,7 @@ class CachePolicy:
             MutableHeaders(raw).add_vary(*self.vary)
         if 200 <= status < 300 or status == 304:
             fields = [] if validators is None else validators.fields(time())
-            if self.cache is not None:
+            if self.cache:  # an empty one says nothing, in the place of what is declared around it
                 fields.append((b"cache-control", self.cache))
             add_missing(raw, fields)
 
@@ -260,14 +261,21 @@ def cache_field(cache: CacheControl | str) -> bytes:
     """The value of ``Cache-Control`` as it is sent: text stays as it was written.
 
     Raises:
-        ValueError: It contradicts itself, or cannot be sent.
+        ValueError: It contradicts itself, says what no cache would read as it is meant, or cannot be sent.
+        TypeError: It is no policy.
     """
+    raw = encode_value("cache-control", str(cache))
     if isinstance(cache, str):
-        from tricorn.caching.directives import contradictions, parse_directives
+        from tricorn.caching.directives import contradictions, misreadings, parse_directives
 
-        for contradiction in contradictions(parse_directives(cache)[0]):
-            raise ValueError(f"Cache-Control: {contradiction}")
-    return encode_value("cache-control", str(cache))
+        for fault in (*misreadings(cache), *contradictions(parse_directives(cache)[0])):
+            raise ValueError(f"Cache-Control: {fault}")
+    else:
+        from tricorn.caching.control import CacheControl
+
+        if not isinstance(cache, CacheControl):
+            raise TypeError(f"cache is a CacheControl or its text, not {cache!r}")
+    return raw
 
 
 def policy_for(inner: CachePolicy | None, scope: Scope) -> CachePolicy | None:

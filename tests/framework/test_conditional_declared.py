@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route as StarletteRoute
 
 from tricorn import App, Host, HTTPException, Mount, Request, Response, Route, Router
-from tricorn.caching.etag import ETag
+from tricorn.caching import CacheControl, ETag
 from tricorn.response import SeekableResponse
 from tricorn_transports.http.dates import format_date, parse_date
 
@@ -209,6 +209,7 @@ async def test_the_innermost_decides_and_vary_adds_up(client_of):
         Route("/inner", page, cache="max-age=1", etag="inner", vary="Cookie"),
         Route("/outer", page),
         Route("/own", own),
+        Route("/nothing", page, cache=CacheControl()),
         Route("/gone", lambda: Response("x", 410)),
     ]
     app = App([Mount("/m", routes=routes, cache="max-age=2", vary=("Origin", "cookie"))], cache="max-age=3", etag="app")
@@ -221,6 +222,7 @@ async def test_the_innermost_decides_and_vary_adds_up(client_of):
     assert await fields("/m/inner") == ("max-age=1", '"inner"', "Origin, cookie")
     assert await fields("/m/outer") == ("max-age=2", '"app"', "Origin, cookie")
     assert await fields("/m/own") == ("private", '"app"', "Accept, Origin, cookie")
+    assert await fields("/m/nothing") == (None, '"app"', "Origin, cookie")
     assert await fields("/m/gone") == (None, None, "Origin, cookie")  # an error is nothing to keep
     saved = await client.get("/m/outer", headers={"if-none-match": '"app"'})
     assert (saved.status, saved.headers["cache-control"], saved.headers["vary"]) == (304, "max-age=2", "Origin, cookie")
@@ -328,6 +330,12 @@ def test_declarations_are_checked():
         ({"cache": "a\nb"}, ValueError, "CR, LF"),
         ({"cache": "public, max-age=60, no-store"}, ValueError, "no-store contradicts public"),
         ({"last_modified": datetime(2024, 1, 1)}, ValueError, "time zone"),
+        ({"cache": "max_age=60"}, ValueError, "is max-age meant"),
+        ({"cache": "max-age=1h"}, ValueError, "no number of seconds"),
+        ({"cache": "public; max-age=60"}, ValueError, "no directive's name"),
+        ({"cache": "max-age=5, max-age=6"}, ValueError, "caches may take either"),
+        ({"cache": {"max_age": 60}}, TypeError, "a CacheControl or its text"),
+        ({"cache": 60}, TypeError, "a CacheControl or its text"),
         ({"last_modified": DATE}, TypeError, "a datetime or seconds"),
         ({"etag": 7}, TypeError, "an entity tag is text"),
     ):

@@ -93,6 +93,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("malformed-directive", policy("public, max-age=ten")),
     ("malformed-directive", policy("public, max-age")),
     ("malformed-directive", policy("max-age=60; public")),
+    ("malformed-directive", policy("public; max-age=60")),
     ("unknown-directive", policy("public, max_age=60, max-age=60")),
     ("unknown-directive", policy("max-age=60, s-max-age=60")),
     ("request-directive", policy("max-age=60, max-stale=10")),

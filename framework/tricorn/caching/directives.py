@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from tricorn_transports.http.fields import is_token, quote, split_list, unquote
 
@@ -168,6 +168,40 @@ def parse_seconds(text: str) -> int | None:
         if len(text) > 10:
             return MAX_SECONDS
     return min(int(text), MAX_SECONDS)
+
+
+class Misreading(NamedTuple):
+    """What the lenient reading of a policy passes over, though its author is likely to have meant something."""
+
+    kind: Literal["unknown", "malformed", "duplicate"]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def misreadings(text: str) -> Iterator[Misreading]:
+    """What is written in a Cache-Control field and not read: names that are none or nearly one, times that are none."""
+    from difflib import get_close_matches  # for authors and not for requests
+
+    times: dict[str, str] = {}
+    for member in split_list(text):
+        name, equals, argument = member.partition("=")
+        name, argument = name.strip(" \t").lower(), unquote(argument.strip(" \t"))
+        directive = BY_NAME.get(name)
+        if directive is None:
+            near = get_close_matches(name.replace("_", "-"), BY_NAME, n=1, cutoff=0.8)
+            if near:
+                yield Misreading("unknown", f"{name!r} is no directive, and ignored: is {near[0]} meant?")
+            elif not is_token(name):
+                yield Misreading("malformed", f"{name!r} can be no directive's name, and is ignored")
+        elif directive.kind is Kind.SECONDS:
+            if parse_seconds(argument) is None:
+                given = f"{name}={argument} is" if equals else f"{name} has"
+                yield Misreading("malformed", f"{given} no number of seconds, and counts as 0")
+            if times.setdefault(name, argument) != argument:
+                again = f"{name} is there as {times[name]} and as {argument}: caches may take either"
+                yield Misreading("duplicate", again)
 
 
 def is_text(argument: str) -> bool:

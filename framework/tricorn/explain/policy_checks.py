@@ -8,19 +8,17 @@ the response) is none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Final
 
 from tricorn.caching.conditional import SAFE_METHODS
 from tricorn.caching.control import CacheControl
-from tricorn.caching.directives import BY_NAME, Kind, parse_seconds
+from tricorn.caching.directives import BY_NAME, misreadings
 from tricorn.caching.freshness import HEURISTIC_STATUSES, Freshness, Source, Storage
 from tricorn.caching.targeted import parse_targeted
 from tricorn.explain.facts import CacheFacts, Explanation, Finding, Observed
 from tricorn.explain.findings import Check, finding
 from tricorn.explain.words import duration
 from tricorn_transports.http.dates import parse_date
-from tricorn_transports.http.fields import split_list, unquote
 
 #: What a response has to be fresh for before a reload that skips its validation is worth a directive: a day.
 _LONG: Final = 86_400
@@ -152,27 +150,8 @@ def _contradictions(seen: Observed, facts: Explanation) -> Iterator[Finding]:
 
 
 def _spelling(seen: Observed, facts: Explanation) -> Iterator[Finding]:
-    """What the lenient reading of Cache-Control passes over."""
-    times: dict[str, str] = {}
-    for member in split_list(seen.answer.field("cache-control") or ""):
-        name, equals, argument = member.partition("=")
-        name, argument = name.strip(" \t").lower(), unquote(argument.strip(" \t"))
-        directive = BY_NAME.get(name)
-        if directive is None:
-            near = get_close_matches(name.replace("_", "-"), BY_NAME, n=1, cutoff=0.8)
-            if near:
-                yield finding("unknown-directive", f"{name!r} is no directive, and ignored: is {near[0]} meant?")
-        elif directive.kind is Kind.SECONDS:
-            if parse_seconds(argument) is None:
-                yield finding(
-                    "malformed-directive",
-                    f"{name}={argument} is no number of seconds, and counts as 0"
-                    if equals
-                    else f"{name} has no number of seconds, and counts as 0",
-                )
-            if times.setdefault(name, argument) != argument:
-                text = f"{name} is there as {times[name]} and as {argument}: caches may take either"
-                yield finding("duplicate-directive", text)
+    for found in misreadings(seen.answer.field("cache-control") or ""):
+        yield finding(f"{found.kind}-directive", found.text)
 
 
 def _targeted(seen: Observed, facts: Explanation) -> Iterator[Finding]:
