@@ -135,7 +135,9 @@ def test_stale_allowances(control: str, shared: bool, allowances: tuple[int, int
         ("max-age=60", 5, "max-age=5", False, Reuse.FRESH),
         ("max-age=60", 5, "max-age=4", False, Reuse.VALIDATE),
         ("max-age=60", 50, "min-fresh=9", False, Reuse.FRESH),
-        ("max-age=60", 50, "min-fresh=10", False, Reuse.VALIDATE),
+        ("max-age=60", 50, "min-fresh=10", False, Reuse.FRESH),  # no less than its age plus that (section 5.2.1.3)
+        ("max-age=60", 50, "min-fresh=11", False, Reuse.VALIDATE),
+        ("max-age=60", 60, "min-fresh=0", False, Reuse.VALIDATE),
         ("max-age=60", 70, "max-stale=10", False, Reuse.STALE),
         ("max-age=60", 71, "max-stale=10", False, Reuse.VALIDATE),
         ("max-age=60", 9999, "max-stale", False, Reuse.STALE),

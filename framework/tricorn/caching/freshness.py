@@ -113,12 +113,11 @@ class Freshness:
             return Reuse.VALIDATE
         if request.max_age is not None and self.age > request.max_age:
             return Reuse.VALIDATE
-        left = self.ttl - (request.min_fresh or 0)
-        if left > 0:
+        if self.is_fresh and self.ttl >= (request.min_fresh or 0):
             return Reuse.FRESH
-        stale_for = -self.ttl
         if request.min_fresh:
             return Reuse.VALIDATE
+        stale_for = -self.ttl
         if request.max_stale is not None and stale_for <= request.max_stale and not self.never_stale:
             return Reuse.STALE
         # A request with a max-age does not want a stale response, unless it says so (section 5.2.1.1).
