@@ -213,8 +213,9 @@ def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders 
     method = scope["method"]
     reads = method == "GET" or method == "HEAD"
     conditions: Preconditions | None = None
-    if has_conditions(scope["headers"]):
-        if reads and exists and validators.etag is not None:
+    # What cannot be read is a 404, whatever the conditions are (section 13.2.1).
+    if (exists or not reads) and has_conditions(scope["headers"]):
+        if reads and validators.etag is not None:
             fields = validators.fields(time())[:1]
             if is_revalidation(scope["headers"], fields[0][1]):
                 return fields

@@ -232,7 +232,8 @@ class Request(Connection):
         Args:
             etag: The resource's tag now: an ``ETag``, a field value, or just what identifies the version.
             last_modified: A moment with a time zone, or seconds since the epoch.
-            exists: Whether there is such a resource. ``False`` lets ``If-None-Match: *`` create it.
+            exists: Whether there is such a resource. ``False`` lets ``If-None-Match: *`` create it, and a GET or HEAD be
+                answered with 404, whatever its conditions are.
 
         Raises:
             NotModified: 304. To be let out of the handler.

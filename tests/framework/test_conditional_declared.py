@@ -252,10 +252,17 @@ async def test_a_resource_that_is_not_there(client_of):
             raise HTTPException(404)
         return "made"
 
-    client = await client_of(App([Route("/", page, methods=("GET", "PUT"), etag=lambda request: None)]))
-    assert (await client.get("/", headers={"if-match": '"x"', "if-none-match": "*"})).status == 404
-    assert (await client.put("/", headers={"if-match": "*"})).status == 412
-    assert (await client.put("/", headers={"if-none-match": "*"})).status == 200
+    async def checked(request: Request):
+        request.check_preconditions(exists=False)
+        return await page(request)
+
+    methods = ("GET", "PUT")
+    routes = [Route("/", page, methods=methods, etag=lambda request: None), Route("/checked", checked, methods=methods)]
+    client = await client_of(App(routes))
+    for path in ("/", "/checked"):
+        assert (await client.get(path, headers={"if-match": '"x"', "if-none-match": "*"})).status == 404
+        assert (await client.put(path, headers={"if-match": "*"})).status == 412
+        assert (await client.put(path, headers={"if-none-match": "*"})).status == 200
 
 
 async def test_required_preconditions(client_of):
