@@ -201,6 +201,8 @@ def test_the_date_of_a_second_that_is_not_over_is_weak():
         ({"if-unmodified-since": SAME}, UNDATED, False),
         ({"if-unmodified-since": "soon"}, None, False),
         ({"if-modified-since": SAME}, None, False),
+        ({"if-none-match": ""}, None, False),
+        ({"if-none-match": " ,\t,", "if-match": ""}, STRONG, False),
         ({"range": "bytes=0-1", "if-range": '"a"'}, None, False),
     ],
 )

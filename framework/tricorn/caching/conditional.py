@@ -169,12 +169,12 @@ class Preconditions:
     def guards(self, method: str, validators: Validators | None = None) -> bool:
         """Whether a request of this method has a condition that can keep it from changing something unseen.
 
-        ``If-Modified-Since`` is none (it is for GET and HEAD), nor is a date that is malformed, or one where the
-        resource's ``validators``, if they are given, have no date to compare it with.
+        ``If-Modified-Since`` is none (it is for GET and HEAD), nor is a field that names nothing, a date that is
+        malformed, or one where the resource's ``validators``, if they are given, have no date to compare it with.
         """
         if method in _UNCONDITIONAL:
             return False
-        if self.if_match is not None or self.if_none_match is not None:
+        if any(text is not None and text.strip(" \t,") for text in (self.if_match, self.if_none_match)):
             return True
         if self.if_unmodified_since is None or (validators is not None and validators.last_modified is None):
             return False
