@@ -36,10 +36,11 @@ def test_several_caches() -> None:
 
 
 def test_parameters_of_the_wrong_type_are_ignored() -> None:
-    text = 'a; hit="yes"; fwd="stale"; ttl=1.5; stored=1; key=tok; detail=tok, (b c), 5, d; hit; fwd=own, %"é"'
+    text = 'a; hit="yes"; fwd="stale"; ttl=1.5; stored=1; key=tok; detail=tok, (b c), 5, d; hit; fwd=own, e; stored, %"é"'
     assert CacheStatus.parse(text.replace("é", "%c3%a9")) == (
         CacheStatus("a", detail="tok"),
         CacheStatus("d", forwarded="own"),
+        CacheStatus("e"),
     )
     assert CacheStatus.parse("a; hit,") == ()
 
@@ -50,9 +51,11 @@ def test_parameters_of_the_wrong_type_are_ignored() -> None:
         {"hit": True, "forwarded": Forwarded.MISS},
         {"forwarded_status": 200},
         {"collapsed": True},
+        {"stored": True},
         {"forwarded": "no token"},
         {"key": "é"},
         {"extensions": {"X": 1}},
+        {"extensions": {"fwd": "miss"}},
     ],
 )
 def test_what_cannot_be_said(arguments: Any) -> None:

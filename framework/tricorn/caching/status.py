@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from tricorn_transports.http.structured import (
     BareItem,
@@ -42,6 +43,9 @@ class Forwarded(StrEnum):
     """What was stored is only a part of what is needed."""
 
 
+_PARAMETERS: Final = frozenset({"hit", "fwd", "fwd-status", "ttl", "stored", "collapsed", "key", "detail"})
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
     """What one cache did (section 2).
@@ -52,7 +56,7 @@ class CacheStatus:
         forwarded: Why it asked. A reason that is no ``Forwarded`` is kept as it came.
         forwarded_status: The status code that it got then.
         ttl: Seconds for which the response stays fresh; negative once it is stale.
-        stored: It stored the response; ``None`` if it does not say.
+        stored: It stored the response that it got then; ``None`` if it does not say.
         collapsed: The request was joined with others of its kind; ``None`` if it does not say.
         key: The key under which it looked the response up.
         detail: Anything else that it has to say.
@@ -76,8 +80,10 @@ class CacheStatus:
     def __post_init__(self) -> None:
         if self.hit and self.forwarded is not None:
             raise ValueError("Cache-Status: a hit is not forwarded; give hit or forwarded")
-        if self.forwarded is None and (self.forwarded_status is not None or self.collapsed is not None):
-            raise ValueError("Cache-Status: forwarded_status and collapsed tell of a forwarded request only")
+        if self.forwarded is None and (self.forwarded_status, self.stored, self.collapsed) != (None, None, None):
+            raise ValueError("Cache-Status: forwarded_status, stored and collapsed tell of a forwarded request only")
+        if known := _PARAMETERS.intersection(self.extensions):
+            raise ValueError(f"Cache-Status: {sorted(known)[0]} is no extension")
         self.to_header()
 
     def to_header(self) -> str:
@@ -133,7 +139,7 @@ class CacheStatus:
             forwarded=forwarded,
             forwarded_status=status if type(status) is int and forwarded is not None else None,
             ttl=ttl if type(ttl) is int else None,
-            stored=stored if isinstance(stored, bool) else None,
+            stored=stored if isinstance(stored, bool) and forwarded is not None else None,
             collapsed=collapsed if isinstance(collapsed, bool) and forwarded is not None else None,
             key=key if type(key) is str else None,
             detail=str(detail) if type(detail) in (str, Token) else None,
