@@ -36,7 +36,9 @@ def test_several_caches() -> None:
 
 
 def test_parameters_of_the_wrong_type_are_ignored() -> None:
-    text = 'a; hit="yes"; fwd="stale"; ttl=1.5; stored=1; key=tok; detail=tok, (b c), 5, d; hit; fwd=own, e; stored, %"é"'
+    text = (
+        'a; hit="yes"; fwd="stale"; ttl=1.5; stored=1; key=tok; detail=tok, (b c), 5, d; hit; fwd=own, e; stored, %"é"'
+    )
     assert CacheStatus.parse(text.replace("é", "%c3%a9")) == (
         CacheStatus("a", detail="tok"),
         CacheStatus("d", forwarded="own"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ MOMENT = 784111777.0
         "Sunday, 06-Nov-94 08:49:37 GMT",
         "Sun Nov  6 08:49:37 1994",
         " Sun, 6 Nov 1994 08:49:37 GMT\t",
+        "sun, 06 NOV 1994 08:49:37 gMT",
     ],
 )
 def test_formats(text):
@@ -51,6 +54,15 @@ def test_what_is_no_date(text):
 
 def test_a_leap_second_is_the_next_minute_s_first():
     assert parse_date("Sat, 31 Dec 2016 23:59:60 GMT") == parse_date("Sun, 01 Jan 2017 00:00:00 GMT")
+
+
+@pytest.mark.parametrize(("days", "years"), [(40, -50), (-40, 50)])
+def test_a_year_of_two_digits_is_at_most_fifty_years_ahead(days, years):
+    """To the day, and not to the year."""
+    near = datetime.now(UTC) + timedelta(days)
+    near = near.replace(day=min(near.day, 28), microsecond=0)
+    text = f"Monday, {near:%d-%b}-{(near.year + 50) % 100:02} {near:%H:%M:%S} GMT"
+    assert parse_date(text) == near.replace(year=near.year + years).timestamp()
 
 
 @given(st.floats(-6e10, 2e11))

@@ -1,4 +1,4 @@
-"""HTTP dates (RFC 9110 section 5.6.7). Pure: the time is an argument."""
+"""HTTP dates (RFC 9110 section 5.6.7). Pure, but for the century of a year of two digits, which needs a clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_LENGTH = 64
 #: The day's name carries nothing: it is neither needed nor held against the date. RFC 850 has dashes and two digits.
 _IMF_OR_850 = re.compile(
     r"[A-Za-z]{3,9},[ ]*([0-9]{1,2})[ -]([A-Za-z]{3})[ -]([0-9]{4}|[0-9]{2})[ ]+"
-    r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})[ ]+(?:GMT|gmt)\Z"
+    r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})[ ]+(?i:GMT)\Z"
 )
 _ASCTIME = re.compile(
     r"[A-Za-z]{3}[ ]+([A-Za-z]{3})[ ]+([0-9]{1,2})[ ]+([0-9]{2}):([0-9]{2}):([0-9]{2})[ ]+([0-9]{4})\Z"
@@ -35,8 +35,8 @@ def format_date(seconds: float) -> str:
 def parse_date(text: str) -> float | None:
     """Seconds since the epoch of an HTTP date in any of its three formats, or ``None`` if it is none of them.
 
-    A two-digit year that would lie more than 50 years ahead is taken as of the century before (RFC 9110
-    section 5.6.7); the caller's clock decides what "ahead" means only to the year, so the current year is used.
+    Letters are read in any case (RFC 9111 section 4.2). A year of two digits that would lie more than 50 years ahead is
+    of the century before (RFC 9110 section 5.6.7).
     """
     return _parse(text.strip(" \t")) if len(text) <= _MAX_LENGTH else None
 
@@ -51,16 +51,16 @@ def _parse(text: str) -> float | None:
         if match is None:
             return None
         month, day, *clock, year_text = match.groups()
-    year = int(year_text)
-    if len(year_text) == 2:
-        this_year = datetime.now(UTC).year
-        year += this_year - this_year % 100
-        if year > this_year + 50:
-            year -= 100
+    year, number = int(year_text), _MONTHS.get(month.lower(), 0)
     hour, minute, second = map(int, clock)
+    if len(year_text) == 2:
+        now = datetime.now(UTC)
+        year += now.year - now.year % 100
+        if (year - 50, number, int(day), hour, minute, second) > now.timetuple()[:6]:
+            year -= 100
     leap = second == 60  # a leap second is the first second of the next minute
     try:
-        moment = datetime(year, _MONTHS[month.lower()], int(day), hour, minute, 59 if leap else second)
-    except (ValueError, KeyError):
+        moment = datetime(year, number, int(day), hour, minute, 59 if leap else second)
+    except ValueError:
         return None
     return float(timegm(moment.timetuple()) + leap)
