@@ -49,7 +49,7 @@ class NotModified(Exception):
     ``Request.check_preconditions`` raises it.
 
     Args:
-        fields: ``ETag`` and ``Last-Modified`` of the representation, as raw pairs.
+        fields: What the 200 would have said of validators and caching, as raw pairs.
     """
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:

@@ -267,16 +267,21 @@ def cache_field(cache: CacheControl | str) -> bytes:
     """
     raw = encode_value("cache-control", str(cache))
     if isinstance(cache, str):
-        from tricorn.caching.directives import contradictions, misreadings, parse_directives
-
-        for fault in (*misreadings(cache), *contradictions(parse_directives(cache)[0])):
-            raise ValueError(f"Cache-Control: {fault}")
+        _check_text(cache)
     else:
         from tricorn.caching.control import CacheControl
 
         if not isinstance(cache, CacheControl):
             raise TypeError(f"cache is a CacheControl or its text, not {cache!r}")
     return raw
+
+
+@lru_cache(256)
+def _check_text(cache: str) -> None:
+    from tricorn.caching.directives import contradictions, misreadings, parse_directives
+
+    for fault in (*misreadings(cache), *contradictions(parse_directives(cache)[0])):
+        raise ValueError(f"Cache-Control: {fault}")
 
 
 def policy_for(inner: CachePolicy | None, scope: Scope) -> CachePolicy | None:

@@ -6,7 +6,7 @@ Rules of this module: nothing is parsed before it is asked for, and nothing twic
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from tricorn.caching.conditional import Validators
@@ -15,12 +15,13 @@ from tricorn.connection import Connection
 from tricorn.exceptions import ClientDisconnect, HTTPException, NotModified
 from tricorn.headers import Headers, HeadersInit, encode_headers
 from tricorn.json_codec import InvalidJSON, decode_json
-from tricorn.policy import judge
+from tricorn.policy import CachePolicy, judge
 from tricorn.types import Receive, Scope, Send
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tricorn.caching.control import CacheControl
     from tricorn.caching.etag import ETag
     from tricorn.forms import FormData
     from tricorn.hints.link import Hint, HintAttributes
@@ -52,6 +53,7 @@ class Request(Connection):
     _gone: bool | None = None
     #: For the final response's head, from ``check_preconditions()``.
     validators: Validators | None = None
+    policy: CachePolicy | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send | None = None) -> None:
         self.scope = scope
@@ -221,6 +223,8 @@ class Request(Connection):
         etag: ETag | str | None = None,
         last_modified: datetime | float | None = None,
         exists: bool = True,
+        cache: CacheControl | str | None = None,
+        vary: str | Sequence[str] = (),
     ) -> None:
         """Ends the request here if its preconditions say so, before any expensive work (RFC 9110 section 13.2).
 
@@ -232,16 +236,24 @@ class Request(Connection):
         Args:
             etag: The resource's tag now: an ``ETag``, a field value, or just what identifies the version.
             last_modified: A moment with a time zone, or seconds since the epoch.
-            exists: Whether there is such a resource. ``False`` lets ``If-None-Match: *`` create it, and a GET or HEAD be
-                answered with 404, whatever its conditions are.
+            exists: Whether there is such a resource. ``False`` lets ``If-None-Match: *`` create it, and a GET or HEAD
+                be answered with 404, whatever its conditions are.
+            cache: ``Cache-Control`` of the response, unless it has its own, and of the 304 in its place, which has to
+                say the same (section 15.4.5). It comes before what is declared.
+            vary: Request fields that the response depends on, likewise; they are added to those declared.
 
         Raises:
             NotModified: 304. To be let out of the handler.
             HTTPException: 412, or 428.
-            ValueError: The tag cannot be one, or the moment has no time zone.
+            ValueError: The tag cannot be one, the moment has no time zone, or the policy contradicts itself.
         """
-        unmodified = judge(self, Validators.of(etag, last_modified), exists)
+        validators = Validators.of(etag, last_modified)
+        if cache is not None or vary:
+            self.policy = CachePolicy.declare("check_preconditions()", {"cache": cache, "vary": vary})
+        unmodified = judge(self, validators, exists)
         if unmodified is not None:
+            if self.policy is not None:
+                self.policy.apply(304, unmodified, None)
             raise NotModified(unmodified)
 
     async def is_disconnected(self) -> bool:

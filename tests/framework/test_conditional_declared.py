@@ -109,6 +109,41 @@ async def test_a_response_s_own_validators_win_and_a_shared_one_is_not_changed(c
     assert (await client.get("/own")).headers.getlist("etag") == ['"own"']
 
 
+@pytest.mark.parametrize("declared", [{}, {"cache": "max-age=9", "vary": "Origin"}])
+async def test_a_304_says_of_caching_what_the_200_says(client_of, declared):
+    """RFC 9110 section 15.4.5, also where the handler decides on it and does not run to its end."""
+
+    async def page(request: Request, name: str):
+        if name == "own":
+            request.check_preconditions(etag="v1", cache="no-cache", vary="Cookie")
+            return "x", {"cache-control": "private", "vary": "Cookie, Accept"}
+        policy = CacheControl.private(max_age=60) if name == "mine" else CacheControl.public(max_age=60)
+        request.check_preconditions(etag="v1", cache=policy, vary=("Cookie", "accept"))
+        return ("gone", 410) if name == "gone" else "x"
+
+    client = await client_of(App([Route("/{name}", page, **declared)]))
+    vary = "Cookie, accept" + (", Origin" if declared else "")
+    for name, policy in (("mine", "private, max-age=60"), ("ours", "public, max-age=60")):
+        for fields, status in (({}, 200), ({"if-none-match": '"v1"'}, 304)):
+            response = await client.get(f"/{name}", headers=fields)
+            caching = response.headers.getlist("cache-control"), response.headers.getlist("vary")
+            assert (response.status, *caching) == (status, [policy], [vary])
+    gone = await client.get("/gone")
+    assert (gone.headers.get("cache-control"), gone.headers["vary"]) == (None, vary)
+    own = await client.get("/own")
+    assert own.headers.getlist("cache-control") == ["private"]
+    assert own.headers.getlist("vary") == ["Cookie, Accept" + (", Origin" if declared else "")]
+
+
+async def test_what_is_checked_is_held_to_what_may_be_declared(client_of):
+    async def page(request: Request):
+        request.check_preconditions(cache="no-store, max-age=5")
+
+    client = await client_of(App([Route("/", page)]))
+    with pytest.raises(ValueError, match="no-store contradicts max-age"):
+        await client.get("/")
+
+
 async def test_changes(client_of):
     item = {"version": 1}
 
@@ -132,7 +167,7 @@ async def test_a_check_in_a_middleware(client_of):
             self.app = app
 
         async def __call__(self, scope, receive, send):
-            Request(scope, receive, send).check_preconditions(etag="deploy-7")
+            Request(scope, receive, send).check_preconditions(etag="deploy-7", cache="no-cache", vary="Accept")
             await self.app(scope, receive, send)
 
     async def page():
@@ -141,6 +176,7 @@ async def test_a_check_in_a_middleware(client_of):
     client = await client_of(App([Route("/", page)], middleware=[Checked]))
     saved = await client.get("/", headers={"if-none-match": '"deploy-7"'})
     assert (saved.status, saved.headers["etag"]) == (304, '"deploy-7"')
+    assert (saved.headers["cache-control"], saved.headers["vary"]) == ("no-cache", "Accept")
     assert (await client.get("/", headers={"if-match": '"deploy-6"'})).status == 412
 
 

@@ -181,7 +181,7 @@ class Route(BaseRoute):
                 response = convert(result, plan.name)
         except NotModified as error:
             response = _unmodified(not_modified_fields(error.fields))
-        if request is None or (policy is None and request.validators is None):
+        if request is None or (policy is None and request.validators is None and request.policy is None):
             return response
         if isinstance(result, (Response, tuple)):  # a handler may return the same one again and again
             response = response.copy()
@@ -201,6 +201,8 @@ def _unmodified(fields: RawHeaders) -> Response:
 def _complete(response: Response, request: Request, policy: CachePolicy | None) -> None:
     """Adds what the request, and what is declared, say to a response's fields."""
     status, raw = response.status, response.headers.raw
+    if request.policy is not None:
+        request.policy.apply(status, raw, None)
     if policy is not None:
         policy.apply(status, raw, request.validators)
     elif request.validators is not None and 200 <= status < 300:
