@@ -45,6 +45,10 @@ POLICY: Final = "tricorn.policy"
 #: In the scope: a change without a precondition is to be refused.
 REQUIRED: Final = "tricorn.require_preconditions"
 
+_TOO_LATE = (
+    "check_preconditions() comes too late: the response has begun. A generator runs when its head is out already: "
+    "declare etag= at the route, or check in a handler that then returns the generator"
+)
 _NAME_THE_STATE = "name the state that is to be changed: If-Match with its ETag, or If-None-Match: * to create it"
 
 #: What a function of the request may give, at once or awaited; ``None``: there is no such representation now.
@@ -208,8 +212,12 @@ def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders 
 
     Raises:
         HTTPException: 412, or 428.
+        RuntimeError: The response has begun.
     """
     scope = request.scope
+    judging = scope.get(CONDITIONAL)
+    if judging is not None and judging.has_begun():
+        raise RuntimeError(_TOO_LATE)
     method = scope["method"]
     reads = method == "GET" or method == "HEAD"
     conditions: Preconditions | None = None

@@ -144,6 +144,29 @@ async def test_what_is_checked_is_held_to_what_may_be_declared(client_of):
         await client.get("/")
 
 
+@pytest.mark.parametrize("fields", [{}, {"if-none-match": '"v1"'}])
+async def test_a_check_that_comes_too_late_is_told(client_of, fields):
+    """A generator's first line runs when the head is out: it would be a 200 that breaks off, and never a 304."""
+
+    async def generator(request: Request):
+        request.check_preconditions(etag="v1")
+        yield "x"
+
+    async def page(request: Request):
+        request.check_preconditions(etag="v1")
+
+        async def parts():
+            yield "x"
+
+        return parts()
+
+    client = await client_of(App([Route("/late", generator), Route("/early", page)]))
+    with pytest.raises(RuntimeError, match=r"too late.*declare etag="):
+        await client.get("/late", headers=fields)
+    response = await client.get("/early", headers=fields)
+    assert (response.status, response.headers["etag"]) == (304 if fields else 200, '"v1"')
+
+
 async def test_changes(client_of):
     item = {"version": 1}
 
