@@ -18,22 +18,21 @@ from typing import Final, Literal, TypeAlias
 from tricorn.caching.conditional import (
     Outcome,
     Preconditions,
-    Validators,
     evaluate,
     has_conditions,
     is_revalidation,
 )
-from tricorn.caching.etag import ETag, content_tag
+from tricorn.caching.etag import content_tag
 from tricorn.caching.ranges import ByteRanges, ContentRange, Slice, resolve
 from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified_fields, partial_fields
 from tricorn.concurrency import nothing
 from tricorn.exceptions import NotModified
 from tricorn.headers import Headers, RawHeaders
 from tricorn.middleware.problem import error_response
+from tricorn.middleware.response_fields import ResponseFields
 from tricorn.response.base import CONDITIONAL
 from tricorn.response.offer import OFFER, Offer, Parts
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
-from tricorn_transports.http.dates import parse_date
 
 #: How a response without an ETag gets one.
 AutoETag: TypeAlias = Literal["strong", "weak"] | None
@@ -168,7 +167,7 @@ class Judge:
                     self._state = _PASSING
                     if offer.length is None and self._conditions is None:
                         return self._send(message)
-                    return self._judge_offer(_Fields(message), offer)
+                    return self._judge_offer(ResponseFields(message), offer)
             self._held = message
             self._state = _HELD
             return nothing()
@@ -177,11 +176,11 @@ class Judge:
                 return self._send(message)
             self._state = _PASSING
             if kind != "http.response.body" or message.get("more_body", False):
-                return self._judge_stream(_Fields(self._held), message)
+                return self._judge_stream(ResponseFields(self._held), message)
             size = len(message.get("body", b""))
             if self._conditions is None and size < _WORTH_RESUMING and self._scope["method"] == "GET":
                 return self._send_tagged(self._held, message, size)
-            return self._judge_whole(_Fields(self._held), message)
+            return self._judge_whole(ResponseFields(self._held), message)
         if message.get("more_body", False):
             self.ended = Ended("the response is complete: the client has what it asked for")
             raise self.ended
@@ -214,10 +213,10 @@ class Judge:
                 return
             if is_conditional or self._scope["method"] == "HEAD":
                 self._conditions = Preconditions.from_raw(asked)
-                await self._judge_whole(_Fields(start), message)
+                await self._judge_whole(ResponseFields(start), message)
                 return
             if size >= _WORTH_RESUMING and status == 200:
-                fields = _Fields(start)
+                fields = ResponseFields(start)
                 if fields.is_cuttable(self.auto_etag) and fields.get(b"content-length") == b"%d" % size:
                     fields.accept_ranges()
                     start = fields.start
@@ -260,7 +259,7 @@ class Judge:
         tag = f'"{content_tag(body)}"'
         return (f"W/{tag}" if self.auto_etag == "weak" else tag).encode("ascii")
 
-    async def _judge_whole(self, fields: _Fields, message: Message) -> None:
+    async def _judge_whole(self, fields: ResponseFields, message: Message) -> None:
         """A body in one piece: it gets an ETag, and can be cut."""
         body: bytes = message.get("body", b"")
         is_head = self._scope["method"] == "HEAD"
@@ -289,14 +288,14 @@ class Judge:
         await self._send(fields.start)
         await self._send(message)
 
-    async def _judge_stream(self, fields: _Fields, message: Message) -> None:
+    async def _judge_stream(self, fields: ResponseFields, message: Message) -> None:
         """A stream of unknown origin, or a file by its path: it can be left out, not cut."""
         if self._conditions is not None and await self._decide(fields, self._conditions, None) is not None:
             return
         await self._send(fields.start)
         await self._send(message)
 
-    async def _judge_offer(self, fields: _Fields, offer: Offer) -> None:
+    async def _judge_offer(self, fields: ResponseFields, offer: Offer) -> None:
         """A body that asks what is wanted of it."""
         length = offer.length
         if length is not None:
@@ -317,7 +316,7 @@ class Judge:
 
     # --------------------------------------------------------------------------------------------------- decision
 
-    async def _decide(self, fields: _Fields, conditions: Preconditions, length: int | None) -> Parts | None:
+    async def _decide(self, fields: ResponseFields, conditions: Preconditions, length: int | None) -> Parts | None:
         """Judges a response by its validators.
 
         Args:
@@ -379,70 +378,3 @@ class Judge:
 
 def _start(status: int, headers: RawHeaders) -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
-
-
-class _Fields:
-    """A response's start message with its fields, to be added to.
-
-    The message is copied before that: an application may send the same one again and again.
-    """
-
-    __slots__ = ("_by_name", "_is_ours", "raw", "start")
-
-    def __init__(self, start: Message) -> None:
-        self.start = start
-        self.raw: RawHeaders = start.get("headers", [])
-        self._by_name = dict(self.raw)
-        self._is_ours = False
-
-    def get(self, name: bytes) -> bytes | None:
-        """The last value of a name."""
-        return self._by_name.get(name)
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Adds a field."""
-        if not self._is_ours:
-            self._is_ours = True
-            self.raw = list(self.raw)
-            self.start = {**self.start, "headers": self.raw}
-        self.raw.append((name, value))
-        self._by_name[name] = value
-
-    def validators(self) -> Validators:
-        """``ETag`` and ``Last-Modified``; what is malformed is none."""
-        modified = self.get(b"last-modified")
-        return Validators(self.etag(), None if modified is None else parse_date(modified.decode("latin-1")))
-
-    def etag(self) -> ETag | None:
-        """``ETag``."""
-        tag = self.get(b"etag")
-        return None if tag is None else ETag.parse(tag.decode("latin-1"))
-
-    def is_unstorable(self) -> bool:
-        """Whether nobody may store the response, so that a validator were in vain."""
-        policy = self.get(b"cache-control")
-        if policy is None:
-            return False
-        if len(self.raw) != len(self._by_name):  # it may stand on several lines
-            policy = b",".join(value for name, value in self.raw if name == b"cache-control")
-        return b"no-store" in policy.lower()
-
-    def is_cuttable(self, auto_etag: AutoETag) -> bool:
-        """Whether two answers of the same tag have the same bytes, so that parts of them fit together.
-
-        A coding may have been made on the fly, and come out in other bytes the next time, whatever the tag says:
-        not every middleware that compresses weakens it. What was compressed before makes an offer.
-        """
-        if self.get(b"content-encoding") is not None or self.refuses_ranges():
-            return False
-        tag = self.get(b"etag")
-        return auto_etag != "weak" if tag is None else not tag.startswith(b"W/")
-
-    def refuses_ranges(self) -> bool:
-        """Whether the application has said that there are no parts to be had (RFC 9110 section 14.3)."""
-        return self.get(b"accept-ranges") == b"none"
-
-    def accept_ranges(self) -> None:
-        """Says that parts can be asked for (RFC 9110 section 14.3)."""
-        if self.get(b"accept-ranges") is None:
-            self.add(b"accept-ranges", b"bytes")
