@@ -123,7 +123,7 @@ class App(Registrar):
 
             routes = TunnelRoute(routes, self._tunnel_handler)
         inner = wrap(ExpectedExceptions(routes, handlers), self._middleware)
-        judged = ConditionalMiddleware(inner, auto_etag=self.auto_etag)
+        judged = ConditionalMiddleware(inner, auto_etag=self.auto_etag, handlers=handlers)
         self._stack = ErrorsMiddleware(judged, debug=self.debug, handlers=handlers)
         return self._stack
 

@@ -145,6 +145,40 @@ async def test_what_a_304_and_a_412_keep(client_of):
     assert set(failed.headers) == others | {"set-cookie", "access-control-allow-origin"}
 
 
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_412_and_a_416_are_answered_by_the_application_s_handlers(client_of, tmp_path, inside):
+    path = tmp_path / "file"
+    path.write_bytes(BIG)
+    fields = {"etag": '"1"', "access-control-allow-origin": "*", "cache-control": "max-age=5"}
+    app = app_of(lambda: FileResponse(path, headers=fields))
+    app.add(Route("/whole", lambda: Response(BIG, headers=fields)))
+
+    @app.exception_handler(HTTPException)
+    async def failed(request, error):
+        return {"error": error.detail, "path": request.path}, error.status, {"x-own": "1"}
+
+    @app.exception_handler(412)
+    async def conflict(request, error):
+        return StreamingResponse([b"first get ", b"it again"], 412)
+
+    outer = App([Mount("/inner", app)]) if inside else app
+    prefix = "/inner" if inside else ""
+    client = await client_of(outer)
+    for place in ("/", "/whole"):
+        for method in ("GET", "HEAD"):
+            stale = await client.request(method, prefix + place, headers={"if-match": '"2"'})
+            assert (stale.status, stale.body) == (412, b"first get it again" if method == "GET" else b"")
+            assert stale.headers["access-control-allow-origin"] == "*"
+            assert not {"etag", "cache-control", "last-modified"} & set(stale.headers)
+        beyond = await client.get(prefix + place, headers={"range": "bytes=50000-"})
+        assert (beyond.status, beyond.headers["content-range"]) == (416, "bytes */50000")
+        assert beyond.json() == {"error": "there are 50000 bytes", "path": prefix + place}
+        assert (beyond.headers["x-own"], beyond.headers["access-control-allow-origin"]) == ("1", "*")
+    client = await client_of(app_of(lambda: FileResponse(path), exception_handlers={416: lambda *_: 1 / 0}))
+    with pytest.raises(ZeroDivisionError):
+        await client.get("/", headers={"range": "bytes=50000-"})
+
+
 async def test_last_modified_stands_in_for_a_tag(client_of):
     date = "Sun, 06 Nov 1994 08:49:37 GMT"
     client = await client_of(app_of(lambda: StreamingResponse([b"x"], headers={"last-modified": date})))

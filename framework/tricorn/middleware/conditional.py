@@ -26,13 +26,15 @@ from tricorn.caching.etag import content_tag
 from tricorn.caching.ranges import ByteRanges, ContentRange, Slice, resolve
 from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified_fields, partial_fields
 from tricorn.concurrency import nothing
-from tricorn.exceptions import NotModified
-from tricorn.headers import Headers, RawHeaders
-from tricorn.middleware.problem import error_response
+from tricorn.exceptions import HTTPException, NotModified
+from tricorn.headers import RawHeaders, encode_headers
+from tricorn.middleware.errors import response_to
 from tricorn.middleware.response_fields import ResponseFields
+from tricorn.policy import add_missing
+from tricorn.request import Request
 from tricorn.response.base import CONDITIONAL
 from tricorn.response.offer import OFFER, Offer, Parts
-from tricorn.types import ASGIApp, Message, Receive, Scope, Send
+from tricorn.types import ASGIApp, ExceptionHandlers, Message, Receive, Scope, Send
 
 #: How a response without an ETag gets one.
 AutoETag: TypeAlias = Literal["strong", "weak"] | None
@@ -59,16 +61,23 @@ class ConditionalMiddleware:
         auto_etag: What a response gets that is sent in one piece and has no ETag: a ``strong`` one by its content, a
             ``weak`` one for content that means the same in other bytes, or none. Never one for ``no-store``.
         max_hashed_bytes: No body larger than this is hashed.
+        handlers: Of the application's exceptions; see ``ErrorsMiddleware``. 412 and 416 are among them.
     """
 
     def __init__(
-        self, app: ASGIApp, *, auto_etag: AutoETag = "strong", max_hashed_bytes: int = MAX_HASHED_BYTES
+        self,
+        app: ASGIApp,
+        *,
+        auto_etag: AutoETag = "strong",
+        max_hashed_bytes: int = MAX_HASHED_BYTES,
+        handlers: ExceptionHandlers | None = None,
     ) -> None:
         if auto_etag not in ("strong", "weak", None):
             raise ValueError(f"auto_etag {auto_etag!r} is not strong, weak or None")
         self._app = app
         self._auto_etag: AutoETag = auto_etag
         self._max_hashed = max_hashed_bytes if auto_etag is not None else -1
+        self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["method"] != "GET" and scope["method"] != "HEAD"):
@@ -77,9 +86,10 @@ class ConditionalMiddleware:
         if CONDITIONAL in scope:  # an application in an application: the outermost judges, by the inner one's rules
             judge = scope[CONDITIONAL]
             judge.auto_etag, judge.max_hashed = self._auto_etag, self._max_hashed
+            judge.handlers = self._handlers or judge.handlers
             await self._app(scope, receive, send)
             return
-        judge = scope[CONDITIONAL] = Judge(scope, send, self._auto_etag, self._max_hashed)
+        judge = scope[CONDITIONAL] = Judge(scope, send, self._auto_etag, self._max_hashed, self._handlers)
         try:
             await self._app(scope, receive, judge.send)  # a method: Python calls an object with __call__ far slower
         except NotModified as unmodified:  # of a middleware; routes answer it themselves
@@ -123,23 +133,26 @@ class Judge:
     """One request's ``send``, and what it knows.
 
     Attributes:
-        auto_etag, max_hashed: See ``ConditionalMiddleware``; the innermost application and route decide.
+        auto_etag, max_hashed, handlers: See ``ConditionalMiddleware``; the innermost application and route decide.
         ended: Once it has answered: what the application was told to stop its stream with, if it was.
     """
 
     # What is not set in the constructor is set when the state is reached in which it is used.
-    __slots__ = ("_conditions", "_held", "_scope", "_send", "_state", "auto_etag", "ended", "max_hashed")
+    __slots__ = ("_conditions", "_held", "_scope", "_send", "_state", "auto_etag", "ended", "handlers", "max_hashed")
 
     _conditions: Preconditions | None
     _held: Message
     ended: Ended | None
 
-    def __init__(self, scope: Scope, send: Send, auto_etag: AutoETag, max_hashed: int) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, auto_etag: AutoETag, max_hashed: int, handlers: ExceptionHandlers | None
+    ) -> None:
         self._scope = scope
         self._send = send
         self._state = _WAITING
         self.auto_etag: AutoETag = auto_etag
         self.max_hashed = max_hashed
+        self.handlers = handlers
 
     @property
     def server_send(self) -> Send:
@@ -369,11 +382,22 @@ class Judge:
     async def _refuse(self, status: int, detail: str, raw: RawHeaders, headers: dict[str, str] | None = None) -> None:
         """Sends an error in the response's place."""
         self._answer()
-        error = error_response(Headers(self._scope["headers"]), status, detail, headers=headers)
-        own = [*error.headers.raw, (b"content-length", b"%d" % len(error.body))]
-        await self._send(_start(status, error_fields(raw, own)))
-        body = b"" if self._scope["method"] == "HEAD" else error.body
-        await self._send({"type": "http.response.body", "body": body})
+        error = HTTPException(status, detail, headers=headers)
+
+        def send(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                own = list(message["headers"])
+                add_missing(own, encode_headers(error.headers))
+                message = {**message, "headers": error_fields(raw, own)}
+            return self._send(message)
+
+        response = await response_to(self.handlers or {}, Request(self._scope, _receive_nothing, send), error)
+        await response(self._scope, _receive_nothing, send)
+
+
+async def _receive_nothing() -> Message:
+    """The request was answered already: whatever it had for a body is not to be read again."""
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _start(status: int, headers: RawHeaders) -> Message:

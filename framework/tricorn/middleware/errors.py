@@ -200,6 +200,11 @@ def _request(scope: Scope, receive: Receive, send: Send) -> Request:
     return failed[-1] if failed else Request(scope, receive, send)
 
 
+async def response_to(handlers: ExceptionHandlers, request: Connection, error: HTTPException) -> Response:
+    """What answers an HTTP exception: its handler, or ``error`` itself where there is none."""
+    return await _expected_response(_find_handler(handlers, error), request, error)
+
+
 async def _expected_response(handler: ExceptionHandler | None, request: Connection, error: Exception) -> Response:
     """What a handler answers, or ``error`` itself, an ``HTTPException``, where there is none."""
     if handler is not None:
