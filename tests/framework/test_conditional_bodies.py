@@ -225,6 +225,20 @@ async def test_a_source_that_gives_more_or_less_breaks_the_response_off(foreign,
     assert (len(server.body) == announced) <= (extra > 0)
 
 
+def test_a_source_that_cannot_be_iterated_is_told_before_anything_is_sent():
+    class Whole(Source):
+        async def read(self, offset, count):
+            return DATA[offset : offset + count]
+
+    class Blocking(Source):
+        def read(self, offset, count):
+            yield DATA[offset : offset + count]
+
+    for source in (Whole(), Blocking()):
+        with pytest.raises(TypeError, match=rf"^{type(source).__name__}\.read\(\) has to be an async generator"):
+            SeekableResponse(source)
+
+
 async def test_a_source_is_closed_when_the_client_leaves(client_of):
     source = Source()
     client = await client_of(app_of(lambda: SeekableResponse(source)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from inspect import iscoroutinefunction, isgeneratorfunction
 from time import time
 from typing import Protocol
 
@@ -33,7 +34,7 @@ class Seekable(Protocol):
     def length(self) -> int: ...
 
     def read(self, offset: int, count: int) -> AsyncIterator[bytes]:
-        """Yields the ``count`` bytes from ``offset`` on, in parts of any size.
+        """Yields the ``count`` bytes from ``offset`` on, in parts of any size: an ``async def`` with ``yield``.
 
         It is asked only for what lies inside of ``length``. The iterator is closed however the response ends.
         """
@@ -50,6 +51,7 @@ class SeekableResponse(Response):
 
     Raises:
         ValueError: A validator or a field is malformed.
+        TypeError: The source's ``read()`` gives no async iterator.
     """
 
     media_type = "application/octet-stream"
@@ -66,6 +68,8 @@ class SeekableResponse(Response):
         background: Background | Iterable[Background] | None = None,
     ) -> None:
         super().__init__(b"", status, headers, media_type=media_type, background=background)
+        if iscoroutinefunction(source.read) or isgeneratorfunction(source.read):
+            raise TypeError(f"{type(source).__name__}.read() has to be an async generator: async def, with yield")
         self.source = source
         self._raw += Validators.of(etag, last_modified).fields(time())
 
