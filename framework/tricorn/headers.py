@@ -75,6 +75,15 @@ class Headers(Mapping[str, str]):
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self._raw: RawHeaders = raw if isinstance(raw, list) else list(raw)
 
+    @classmethod
+    def of(cls, fields: HeadersInit) -> Headers:
+        """``fields`` as they are if they are ``Headers``; else those of a mapping or of pairs, names in whatever case.
+
+        Raises:
+            ValueError: A name or a value cannot be one.
+        """
+        return fields if isinstance(fields, Headers) else cls(encode_headers(fields))
+
     @property
     def raw(self) -> RawHeaders:
         """The pairs as ASGI carries them. Not to be changed through this property."""

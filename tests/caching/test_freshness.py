@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tricorn.caching import CDN, CacheControl, Freshness, Reuse, Storage, freshness_of, is_storable, storage_of
+from tricorn.caching import (
+    CDN,
+    CacheControl,
+    Freshness,
+    Reuse,
+    Storage,
+    choose_policy,
+    freshness_of,
+    is_storable,
+    storage_of,
+)
 from tricorn.caching.directives import MAX_SECONDS
 from tricorn.caching.freshness import Source, current_age, parse_age, parse_expires
 from tricorn.headers import Headers
@@ -44,6 +54,16 @@ def fresh(status: int = 200, *, shared: bool = True, targets: Any = (), **fields
 def test_where_a_lifetime_comes_from(fields: Any, shared: bool, source: Source, lifetime: int) -> None:
     found = fresh(shared=shared, **fields)
     assert (found.source, found.lifetime) == (source, lifetime)
+
+
+def test_fields_are_taken_as_any_client_has_them() -> None:
+    mapping = {"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=600", "Age": "5"}
+    for fields in (mapping, list(mapping.items()), Headers.of(mapping)):
+        found = freshness_of(200, fields, now=NOW)
+        assert (found.lifetime, found.age) == (60, 5)
+        assert freshness_of(200, fields, now=NOW, targets=CDN).lifetime == 600
+        assert storage_of("GET", 200, fields) is Storage.MAX_AGE
+        assert choose_policy(fields, CDN).field == "CDN-Cache-Control"
 
 
 def test_a_heuristic_needs_a_status_that_allows_it_or_public() -> None:

@@ -52,6 +52,8 @@ def test_matching(stored, presented, matches):
     assert vary.matches(stored, presented) is matches
     raw = [(name.lower().encode(), value.encode()) for name, value in presented]
     assert vary.matches(stored, Headers(raw)) is matches
+    if len(dict(presented)) == len(presented):
+        assert vary.matches(dict(presented), stored) is matches
 
 
 NAMES = st.lists(st.sampled_from(["Accept", "Cookie", "Origin", "accept", "*"]), max_size=4)

@@ -18,7 +18,7 @@ from typing import Final
 from tricorn.caching.control import CacheControl
 from tricorn.caching.directives import MAX_SECONDS, parse_seconds
 from tricorn.caching.targeted import choose_policy
-from tricorn.headers import Headers
+from tricorn.headers import Headers, HeadersInit
 from tricorn_transports.http.dates import parse_date
 
 #: The part of the time since its last change for which a response without a lifetime is taken as fresh (4.2.2).
@@ -131,7 +131,7 @@ _NO_DIRECTIVES: Final = CacheControl()
 
 def freshness_of(
     status: int,
-    headers: Headers,
+    headers: HeadersInit,
     *,
     now: float,
     request_time: float | None = None,
@@ -159,6 +159,7 @@ def freshness_of(
         targets: The cache's target list; see ``targeted.choose_policy``.
         heuristic_fraction: What of the time since the last change makes a heuristic lifetime; 0 for none.
     """
+    headers = Headers.of(headers)
     policy = choose_policy(headers, targets)
     control = policy.control
     received = now if response_time is None else response_time
@@ -256,7 +257,7 @@ _ALLOWING: Final = frozenset(
 def storage_of(
     method: str,
     status: int,
-    headers: Headers,
+    headers: HeadersInit,
     *,
     shared: bool = True,
     authorized: bool = False,
@@ -278,6 +279,7 @@ def storage_of(
         return Storage.METHOD
     if status < 200 or status in (206, 304):
         return Storage.STATUS
+    headers = Headers.of(headers)
     policy = choose_policy(headers, targets)
     control = policy.control
     if control.must_understand:
@@ -307,7 +309,7 @@ def storage_of(
 def is_storable(
     method: str,
     status: int,
-    headers: Headers,
+    headers: HeadersInit,
     *,
     shared: bool = True,
     authorized: bool = False,

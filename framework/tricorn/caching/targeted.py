@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tricorn.caching.control import CacheControl
 from tricorn.caching.directives import BY_NAME, MAX_SECONDS, Kind, Value, is_text, merge_fields
-from tricorn.headers import Headers
+from tricorn.headers import Headers, HeadersInit
 from tricorn_transports.http.structured import (
     BareItem,
     InnerList,
@@ -103,7 +103,7 @@ def _typed(argument: str) -> BareItem:
     return Token(argument) if is_structured_token(argument) else argument
 
 
-def choose_policy(headers: Headers, targets: Iterable[str] = ()) -> Policy:
+def choose_policy(headers: HeadersInit, targets: Iterable[str] = ()) -> Policy:
     """The directives that a cache goes by (section 2.2).
 
     Args:
@@ -114,6 +114,7 @@ def choose_policy(headers: Headers, targets: Iterable[str] = ()) -> Policy:
     Returns:
         The first targeted field that is neither empty nor malformed, else Cache-Control.
     """
+    headers = Headers.of(headers)
     for name in targets:
         lines = headers.getlist(name)
         control = parse_targeted(", ".join(lines)) if lines else None

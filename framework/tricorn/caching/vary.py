@@ -6,11 +6,11 @@ which they came first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tricorn.headers import Headers
+from tricorn.headers import Headers, HeadersInit
 from tricorn_transports.http.fields import is_token, split_list
 
 #: Field names that are kept of one value; with more the response varies on too much to be worth keeping.
@@ -69,7 +69,7 @@ class Vary:
             names += vary.names
         return Vary(any=True) if self.any else Vary.of(*names)
 
-    def key(self, headers: Headers | Iterable[tuple[str, str]]) -> tuple[tuple[str, str | None], ...] | None:
+    def key(self, headers: HeadersInit) -> tuple[tuple[str, str | None], ...] | None:
         """What a cache adds to its key for a request with these fields, or ``None`` with ``*``, which never matches.
 
         Lines of a field are joined and the white space around members is taken away, which changes no field's
@@ -79,14 +79,12 @@ class Vary:
             return None
         wanted = {name.lower() for name in self.names}
         values: dict[str, list[str]] = {}
-        for name, value in headers.multi_items() if isinstance(headers, Headers) else headers:
-            if (lower := name.lower()) in wanted:
-                values.setdefault(lower, []).extend(split_list(value))
+        for name, value in Headers.of(headers).multi_items():
+            if name in wanted:
+                values.setdefault(name, []).extend(split_list(value))
         return tuple((name, ",".join(values[name]) if name in values else None) for name in sorted(wanted))
 
-    def matches(
-        self, stored: Headers | Iterable[tuple[str, str]], presented: Headers | Iterable[tuple[str, str]]
-    ) -> bool:
+    def matches(self, stored: HeadersInit, presented: HeadersInit) -> bool:
         """Whether a response to the ``stored`` request's fields may answer the ``presented`` one's."""
         key = self.key(stored)
         return key is not None and key == self.key(presented)
