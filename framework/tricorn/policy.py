@@ -197,6 +197,8 @@ class CachePolicy:
             conditions = Preconditions.from_raw(scope["headers"])
             if conditions is None or not conditions.guards(scope["method"]):
                 raise HTTPException(428, _NAME_THE_STATE)
+        if changes and not has_conditions(scope["headers"]):
+            return None  # the validators would be asked for in vain
         validators = self.fixed or await self.validators(request)
         if validators is None or not (validators or changes):
             return None

@@ -303,6 +303,27 @@ async def test_declared_validators_are_judged_before_the_handler(client_of):
     assert ran == ["PUT"]
 
 
+async def test_validators_are_asked_for_only_where_something_is_made_of_them(client_of):
+    asked = []
+
+    def version(request: Request):
+        asked.append(request.method)
+        return "v1"
+
+    async def page(request: Request):
+        return "x"
+
+    client = await client_of(App([Route("/", page, methods=("GET", "PUT"), etag=version)]))
+    for method, fields, status in (
+        ("PUT", {}, 200),
+        ("PUT", {"if-match": '"v1"'}, 200),
+        ("PUT", {"if-match": '"v2"'}, 412),
+        ("GET", {}, 200),
+    ):
+        assert (await client.request(method, "/", headers=fields)).status == status
+    assert asked == ["PUT", "PUT", "GET"]
+
+
 async def test_a_resource_that_is_not_there(client_of):
     """RFC 9110 section 13.2.1: what would be a 404 stays one; to be created it must be absent."""
 
