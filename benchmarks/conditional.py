@@ -19,7 +19,7 @@ from typing import Any
 
 from conditional_apps import APPS
 from loads import run_load
-from processes import BIN, PROTOCOLS, Contender, ServerProcess, free_port, split_cores
+from processes import BIN, PROTOCOLS, Contender, Missing, ServerProcess, free_port, split_cores
 from report import print_table
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -202,6 +202,9 @@ def main() -> int:
                         measure_served(case, servers[case.app], load_cores, options.seconds)
                         if not number:
                             case.served.clear()
+            except Missing as error:  # what was measured without a server stands for itself
+                print(f"served: {error}", file=sys.stderr)
+                options.alone = True
             finally:
                 for server in servers.values():
                     server.stop()
