@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         verify,
     )
     from tricorn.caching.etag import ETag, ETagList
-    from tricorn.caching.freshness import Freshness, Reuse, Storage, freshness_of, is_storable, storage_of
+    from tricorn.caching.freshness import Freshness, Reuse, Source, Storage, freshness_of, is_storable, storage_of
     from tricorn.caching.ranges import ContentRange, Range
     from tricorn.caching.status import CacheStatus, Forwarded, format_cache_status
     from tricorn.caching.targeted import CDN, Policy, choose_policy, format_targeted, parse_targeted
@@ -46,6 +46,7 @@ __all__ = [
     "Preconditions",
     "Range",
     "Reuse",
+    "Source",
     "Storage",
     "Validators",
     "Vary",
@@ -71,7 +72,7 @@ _MODULES = {
     "tricorn.caching.control": "CacheControl",
     "tricorn.caching.digest": "Algorithm Digester Verdict choose_algorithm digest_field parse_digests verify",
     "tricorn.caching.etag": "ETag ETagList",
-    "tricorn.caching.freshness": "Freshness Reuse Storage freshness_of is_storable storage_of",
+    "tricorn.caching.freshness": "Freshness Reuse Source Storage freshness_of is_storable storage_of",
     "tricorn.caching.ranges": "ContentRange Range",
     "tricorn.caching.status": "CacheStatus Forwarded format_cache_status",
     "tricorn.caching.targeted": "CDN Policy choose_policy format_targeted parse_targeted",
