@@ -50,7 +50,11 @@ def not_modified_fields(raw: RawHeaders) -> RawHeaders:
 
 
 def partial_fields(raw: RawHeaders, content_range: ContentRange, length: int) -> RawHeaders:
-    """The fields of a 206 with one part of ``length`` bytes (RFC 9110 section 15.3.7.1)."""
+    """The fields of a 206 with one part of ``length`` bytes (RFC 9110 section 15.3.7.1).
+
+    All of those of the 200, in answer to If-Range, too, where section 15.3.7 would have fewer: browsers compare
+    Content-Encoding with what they have, and take none for another one.
+    """
     fields = [pair for pair in raw if pair[0] not in _NOT_IN_PART]
     fields.append((b"content-range", str(content_range).encode("ascii")))
     fields.append((b"content-length", b"%d" % length))
