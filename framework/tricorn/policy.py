@@ -255,6 +255,13 @@ def _leave_untagged(scope: Scope) -> None:
         judging.max_hashed = -1
 
 
+def vary_error(scope: Scope, *policies: CachePolicy | None) -> None:
+    """Has the answer to what a route raises vary as its response would have: caches keep a 404, too."""
+    judging = scope.get(CONDITIONAL)
+    if judging is not None:
+        judging.vary = tuple(name for policy in policies if policy is not None for name in policy.vary)
+
+
 @lru_cache(1024)
 def merged(inner: CachePolicy, outer: CachePolicy) -> CachePolicy:
     """Both policies as one; both stay as they are."""

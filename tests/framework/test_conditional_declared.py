@@ -288,6 +288,36 @@ async def test_the_innermost_decides_and_vary_adds_up(client_of):
     assert (await client.get("/m/none", headers={"if-none-match": '"app"'})).status == 404
 
 
+async def test_errors_that_are_raised_vary_as_the_response_would_have(client_of):
+    """A cache keeps a 404, too, and it may be in the language of whoever asked first."""
+
+    class Sold(Exception):
+        pass
+
+    async def page(request: Request, name: str):
+        if name == "checked":
+            request.check_preconditions(etag="v1", vary="Cookie")
+        if name == "sold":
+            raise Sold
+        raise HTTPException(404, headers={"vary": "Accept"})
+
+    app = App([Mount("/m", routes=[Route("/{name}", page, vary="Accept-Language")], vary="Origin")])
+
+    @app.exception_handler(Sold)
+    async def sold(request, error):
+        return "sold", 410
+
+    client = await client_of(app)
+    declared = "Origin, Accept-Language"
+    for name, status, vary in (
+        ("gone", 404, f"Accept, {declared}"),
+        ("checked", 404, f"Accept, {declared}, Cookie"),
+        ("sold", 410, declared),
+    ):
+        response = await client.get(f"/m/{name}")
+        assert (response.status, response.headers["vary"]) == (status, vary)
+
+
 async def test_declared_validators_are_judged_before_the_handler(client_of):
     ran = []
 

@@ -12,7 +12,7 @@ MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
 AFTER = "Monday, 07-Nov-94 08:49:37 GMT"
 MEDIA_TYPE = "application/x-bytes"
 
-SEEKABLE = ("/buffered", "/file", "/object", "/static/content.bin")
+SEEKABLE = ("/buffered", "/early", "/declared", "/file", "/object", "/static/content.bin")
 STREAMED = ("/stream",)
 
 READS = ("GET", "HEAD")

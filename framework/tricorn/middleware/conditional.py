@@ -27,7 +27,7 @@ from tricorn.caching.ranges import ByteRanges, ContentRange, Slice, resolve
 from tricorn.caching.rewrite import error_fields, multipart_fields, not_modified_fields, partial_fields
 from tricorn.concurrency import nothing
 from tricorn.exceptions import HTTPException, NotModified
-from tricorn.headers import RawHeaders, encode_headers
+from tricorn.headers import MutableHeaders, RawHeaders, encode_headers
 from tricorn.middleware.errors import response_to
 from tricorn.middleware.response_fields import ResponseFields
 from tricorn.policy import add_missing
@@ -135,10 +135,13 @@ class Judge:
     Attributes:
         auto_etag, max_hashed, handlers: See ``ConditionalMiddleware``; the innermost application and route decide.
         ended: Once it has answered: what the application was told to stop its stream with, if it was.
+        vary: Request fields that an error depends on, as its route has declared.
     """
 
     # What is not set in the constructor is set when the state is reached in which it is used.
-    __slots__ = ("_conditions", "_held", "_scope", "_send", "_state", "auto_etag", "ended", "handlers", "max_hashed")
+    __slots__ = (
+        "_conditions", "_held", "_scope", "_send", "_state", "auto_etag", "ended", "handlers", "max_hashed", "vary",
+    )  # fmt: skip
 
     _conditions: Preconditions | None
     _held: Message
@@ -153,6 +156,7 @@ class Judge:
         self.auto_etag: AutoETag = auto_etag
         self.max_hashed = max_hashed
         self.handlers = handlers
+        self.vary: tuple[str, ...] = ()
 
     @property
     def server_send(self) -> Send:
@@ -170,7 +174,7 @@ class Judge:
                 return self._send(message)
             if not 200 <= message["status"] < 300:
                 self._state = _PASSING
-                return self._send(message)
+                return self._send(self._varied(message) if self.vary else message)
             headers = self._scope["headers"]
             self._conditions = Preconditions.from_raw(headers) if has_conditions(headers) else None
             if OFFER in message:
@@ -233,12 +237,19 @@ class Judge:
                 if fields.is_cuttable(self.auto_etag) and fields.get(b"content-length") == b"%d" % size:
                     fields.accept_ranges()
                     start = fields.start
+        elif self.vary:
+            start = self._varied(start)
         await self._send(start)
         await self._send(message)
 
     def has_begun(self) -> bool:
         """Whether something of the response has come."""
         return self._state is not _WAITING
+
+    def _varied(self, start: Message) -> Message:
+        raw = list(start.get("headers", ()))
+        MutableHeaders(raw).add_vary(*self.vary)
+        return {**start, "headers": raw}
 
     def is_cause(self, error: Exception) -> bool:
         """Whether an exception of the application comes from being told that its stream is not wanted."""

@@ -15,7 +15,7 @@ from tricorn.caching.rewrite import not_modified_fields
 from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
 from tricorn.exceptions import ClientDisconnect, NoRoute, NotModified, WebSocketDisconnect
 from tricorn.headers import RawHeaders
-from tricorn.policy import POLICY, CachePolicy, CachingOptions, add_missing, policy_for
+from tricorn.policy import POLICY, CachePolicy, CachingOptions, add_missing, policy_for, vary_error
 from tricorn.request import FAILED, Request
 from tricorn.response.base import Response
 from tricorn.response.convert import convert
@@ -181,6 +181,10 @@ class Route(BaseRoute):
                 response = convert(result, plan.name)
         except NotModified as error:
             response = _unmodified(not_modified_fields(error.fields))
+        except Exception:
+            if request is not None and (policy is not None or request.policy is not None):
+                vary_error(request.scope, policy, request.policy)
+            raise
         if request is None or (policy is None and request.validators is None and request.policy is None):
             return response
         if isinstance(result, (Response, tuple)):  # a handler may return the same one again and again

@@ -1,4 +1,4 @@
-"""One representation as five kinds of response, and an item that can be changed."""
+"""One representation as seven kinds of response, and an item that can be changed."""
 
 from __future__ import annotations
 
@@ -74,6 +74,17 @@ class Truncating:
 async def shrinking(request: Request) -> Response:
     request.state.shrinking.write_bytes(CONTENT * 4)  # a small file is read before anything is sent
     return FileResponse(request.state.shrinking)
+
+
+@app.get("/early")
+async def early(request: Request) -> Response:
+    request.check_preconditions(etag="early", last_modified=MOMENT)
+    return Response(CONTENT, media_type=FIELDS["content-type"])
+
+
+@app.get("/declared", etag="declared", last_modified=MOMENT)
+async def declared() -> Response:
+    return Response(CONTENT, media_type=FIELDS["content-type"])
 
 
 class Store:
