@@ -15,8 +15,9 @@ from tricorn.connection import State
 from tricorn.hints.hinter import HINTER, Hinter
 from tricorn.hints.settings import Hinting, HintMode
 from tricorn.lifespan import Lifespan
-from tricorn.middleware.conditional import AutoETag, ConditionalMiddleware
+from tricorn.middleware.conditional import ConditionalMiddleware
 from tricorn.middleware.errors import ErrorsMiddleware, ExpectedExceptions
+from tricorn.middleware.judge import AutoETag
 from tricorn.policy import POLICY, CachePolicy, CachingOptions, policy_for
 from tricorn.request import MAX_BODY_BYTES
 from tricorn.routing.registrar import Registrar

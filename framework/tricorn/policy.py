@@ -45,6 +45,8 @@ POLICY: Final = "tricorn.policy"
 #: In the scope: a change without a precondition is to be refused.
 REQUIRED: Final = "tricorn.require_preconditions"
 
+#: What a 412 says.
+PRECONDITION_FAILED: Final = "the resource is not in the state that the request's preconditions name"
 _TOO_LATE = (
     "check_preconditions() comes too late: the response has begun. A generator runs when its head is out already: "
     "declare etag= at the route, or check in a handler that then returns the generator"
@@ -234,7 +236,7 @@ def judge(request: Request, validators: Validators, exists: bool) -> RawHeaders 
         if outcome is Outcome.NOT_MODIFIED:
             return validators.fields(time())[:1]
         if outcome is Outcome.PRECONDITION_FAILED:
-            raise HTTPException(412, "the resource is not in the state that the request's preconditions name")
+            raise HTTPException(412, PRECONDITION_FAILED)
     if reads:
         request.validators = validators
         if validators.etag is None and validators.last_modified is not None:

@@ -22,7 +22,7 @@ from tricorn.codings import DEFAULT_LEVELS, Coder, Coding, load_codings
 from tricorn.concurrency import nothing
 from tricorn.headers import MutableHeaders, RawHeaders
 from tricorn.middleware.bodies import BODY_MESSAGES, FILE_MESSAGES, SLICE_BYTES, compute, read_file_message
-from tricorn.middleware.conditional import Judge
+from tricorn.middleware.judge import Judge
 from tricorn.negotiation import accepts_identity, choose_coding
 from tricorn.response.base import CONDITIONAL
 from tricorn.response.offer import OFFER
