@@ -83,15 +83,22 @@ class Contender:
         kind: ``tricorn``, ``hypercorn``, ``uvicorn`` or ``least``.
         loop: ``asyncio``, ``uvloop`` or ``trio``.
         tree: Another tree of this repository, whose ``tricorn`` is served in place of this one's.
+        parser: What parses HTTP/1.1: ``h11`` or ``httptools``.
     """
 
     kind: str
     loop: str
     tree: Path | None = None
+    parser: str = "h11"
 
     @property
     def name(self) -> str:
-        return f"{self.kind} {self.loop}" + (f" ({self.tree.name})" if self.tree else "")
+        parser = f" {self.parser}" if self.parser != "h11" else ""
+        return f"{self.kind} {self.loop}{parser}" + (f" ({self.tree.name})" if self.tree else "")
+
+    def is_for(self, protocol: Protocol) -> bool:
+        """Whether a row of that protocol would say anything."""
+        return protocol.version == "h1" or (self.kind != "uvicorn" and self.parser == "h11")
 
     def command(self, protocol: Protocol, certificate: Certificate, port: int) -> list[str]:
         """The command line that serves ``APP``.
@@ -99,8 +106,9 @@ class Contender:
         Raises:
             Missing: This server does not speak that protocol, or something is not installed.
         """
-        if self.loop != "asyncio" and find_spec(self.loop) is None:
-            raise Missing(f"{self.loop} is not installed")
+        for package in (self.loop, self.parser):
+            if package != "asyncio" and find_spec(package) is None:
+                raise Missing(f"{package} is not installed")
         address = f"127.0.0.1:{port}"
         tls = ["--tls-cert", certificate.cert, "--tls-key", certificate.key] if protocol.tls else []
         if self.kind == "least":
@@ -108,14 +116,13 @@ class Contender:
             return [sys.executable, least, protocol.version, str(port), *tls, "--loop", self.loop]
         if self.kind == "tricorn":
             command = [str(BIN / "tricorn"), "run", APP, "--bind", address, *tls]
+            command += ["--engine", f"h1={self.parser}"]
             return [*command, "--runtime", self.loop, "--no-access-log", "--log-level", "warning"]
         if find_spec(self.kind) is None:
             raise Missing(f"{self.kind} is not installed")
         if self.kind == "uvicorn":
-            if protocol.version != "h1":
-                raise Missing("uvicorn speaks HTTP/1.1 only")
             tls = ["--ssl-certfile", certificate.cert, "--ssl-keyfile", certificate.key] if protocol.tls else []
-            command = [str(BIN / "uvicorn"), APP, "--port", str(port), *tls, "--http", "h11", "--loop", self.loop]
+            command = [str(BIN / "uvicorn"), APP, "--port", str(port), *tls, "--http", self.parser, "--loop", self.loop]
             return [*command, "--no-access-log", "--log-level", "warning"]
         command = [
             str(BIN / "hypercorn"),

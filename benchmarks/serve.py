@@ -42,6 +42,8 @@ CONTENDERS = (
     Contender("least", "asyncio"),
     Contender("hypercorn", "uvloop"),
     Contender("uvicorn", "uvloop"),
+    Contender("tricorn", "uvloop", parser="httptools"),
+    Contender("uvicorn", "uvloop", parser="httptools"),
 )
 
 
@@ -53,6 +55,7 @@ class Cell:
     contender: str
     kind: str
     loop: str
+    parser: str
     requests_per_second: list[float] = field(default_factory=list)
     requests_per_cpu_second: list[float] = field(default_factory=list)
     errors: int = 0
@@ -181,7 +184,7 @@ def ratio(cell: Cell, other: Cell | None) -> float | None:
 
 def reference(cells: list[Cell], kind: str, loop: str) -> Cell | None:
     """The cell of that other kind to compare with: on the same loop where there is one, trio's with asyncio's."""
-    found = {cell.loop: cell for cell in cells if cell.kind == kind}
+    found = {cell.loop: cell for cell in cells if cell.kind == kind and cell.parser == "h11"}
     return found.get(loop) or found.get("asyncio") or next(iter(found.values()), None)
 
 
@@ -236,9 +239,9 @@ def measure(chosen: argparse.Namespace, run: Run) -> dict[str, object]:
     work = []
     for protocol in protocols:
         for contender in contenders:
-            if contender.kind == "uvicorn" and protocol.version != "h1":
-                continue
-            work.append((Cell(protocol.name, contender.name, contender.kind, contender.loop), contender, protocol))
+            if contender.is_for(protocol):
+                cell = Cell(protocol.name, contender.name, contender.kind, contender.loop, contender.parser)
+                work.append((cell, contender, protocol))
     run.throughput(work, chosen.rounds, chosen.seconds)
     _progress("")
     cells = [cell for cell, _, _ in work]
@@ -254,6 +257,9 @@ def measure(chosen: argparse.Namespace, run: Run) -> dict[str, object]:
     for contender in firsts:
         row = [contender.name]
         for protocol in secure:
+            if not contender.is_for(protocol):
+                row.append("-")
+                continue
             _progress(f"idle connections: {protocol.name}, {contender.name}")
             try:
                 size = run.idle_bytes(contender, protocol, chosen.idle)
@@ -271,7 +277,7 @@ def measure(chosen: argparse.Namespace, run: Run) -> dict[str, object]:
         rows,
     )
     for name, size in memory.items():
-        if isinstance(size, str) and not size.startswith("uvicorn speaks"):
+        if isinstance(size, str):
             print(f"  {name}: {size}")
     result["idle_bytes_per_connection"] = memory
 

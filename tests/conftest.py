@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
+from hypothesis import settings
 
 from tricorn_transports.config import Bind, Config
 from tricorn_transports.runtime.base import ServerRuntime
@@ -17,6 +18,9 @@ from tricorn_transports.server import Server
 from tricorn_transports.sockets import BoundSocket
 
 RUNTIMES = ("asyncio", "uvloop", "trio")
+
+settings.register_profile("patient", settings.default, deadline=None)  # no test asserts a wall-clock time
+settings.load_profile("patient")
 
 
 @dataclass(frozen=True)

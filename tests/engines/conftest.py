@@ -12,8 +12,8 @@ import pytest
 
 from tricorn_transports.abc import EngineContext
 from tricorn_transports.config import Limits, Timeouts
-from tricorn_transports.engines.h1 import H11Engine
 from tricorn_transports.events import Event, PeerErred, RequestStarted
+from tricorn_transports.registry import transports
 
 
 class H1:
@@ -24,8 +24,8 @@ class H1:
         wire: All that the engine has sent.
     """
 
-    def __init__(self, limits: Limits, timeouts: Timeouts, scheme: bytes) -> None:
-        self.engine = H11Engine(EngineContext(limits, timeouts, scheme, 0.0))
+    def __init__(self, name: str, limits: Limits, timeouts: Timeouts, scheme: bytes) -> None:
+        self.engine = transports()["h1"].create(name)(EngineContext(limits, timeouts, scheme, 0.0))
         self.now = 0.0
         self.wire = b""
 
@@ -111,13 +111,13 @@ def read_responses(data: bytes, methods: Iterable[bytes], *, close: bool = False
     return seen
 
 
-@pytest.fixture(scope="session")
-def new_h1() -> Callable[..., H1]:
-    """Makes engines: ``new_h1(max_fields=3, header_timeout=1.0, scheme=b"https")``."""
+@pytest.fixture(scope="session", params=transports()["h1"].engines)
+def new_h1(request: pytest.FixtureRequest) -> Callable[..., H1]:
+    """Makes engines, of each kind: ``new_h1(max_fields=3, header_timeout=1.0, scheme=b"https")``."""
 
     def make(*, scheme: bytes = b"http", **settings: Any) -> H1:
         limits = {name: settings.pop(name) for name in list(settings) if name in Limits.__dataclass_fields__}
-        return H1(Limits(**limits), Timeouts(**settings), scheme)
+        return H1(request.param, Limits(**limits), Timeouts(**settings), scheme)
 
     return make
 

@@ -4,7 +4,7 @@ Rules of this module: it imports no engine; an engine is a ``"module:attribute"`
 
 A distribution adds a transport with an entry point in the group ``tricorn.transports`` whose value is a
 ``TransportSpec``, and another engine for a known transport with one in the group ``tricorn.engines`` that is
-named ``TRANSPORT.ENGINE`` (``h1.httptools``) and whose value is the engine's factory.
+named ``TRANSPORT.ENGINE`` (``h2.nghttp2``) and whose value is the engine's factory.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ H1 = TransportSpec(
     version="1.1",
     kind="tcp",
     alpn=("http/1.1",),
-    engines={"h11": "tricorn_transports.engines.h1:H11Engine"},
+    engines={
+        "h11": "tricorn_transports.engines.h1:H11Engine",
+        "httptools": "tricorn_transports.engines.h1_httptools:HttptoolsEngine",
+    },
     default_engine="h11",
     features=("early-hints", "trailers", "websocket", "pipelining"),
 )
