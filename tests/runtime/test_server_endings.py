@@ -49,6 +49,26 @@ def test_requests_that_are_cut_off_clean_up_before_the_shutdown(serve, runtime):
     assert app.told == ["lifespan.startup", "cleaned up", "lifespan.shutdown"]
 
 
+def test_a_shutdown_that_hangs_ends_with_the_second_signal(serve, runtime):
+    told = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        told.append((await receive())["type"])
+        try:
+            await anyio.sleep_forever()
+        finally:
+            told.append("cancelled")
+
+    server = serve(app, runtime=runtime, timeouts=Timeouts(shutdown_timeout=1000))
+    server.begin_stop()
+    while not told:
+        server._thread.join(0.01)
+    server.stop(at_once=True)
+    assert told == ["lifespan.shutdown", "cancelled"]
+
+
 def test_an_application_is_shut_down_when_the_server_cannot_listen(serve, runtime, certificate, tmp_path):
     other = tmp_path / "key.pem"
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)

@@ -126,18 +126,20 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     config = _settle(args, Config())
     logs.configure(config.log_level)
-    from tricorn_transports.server import announce, run
+    from tricorn_transports.server import announce, ignore_stop_signals, run
 
     if config.workers > 1:
         from tricorn_transports.supervisor.pool import supervise
 
         supervise(args.app, config, lambda sockets: announce(args.app, config, sockets))
+        ignore_stop_signals()
         return 0
     from tricorn_transports.loading import load_app
     from tricorn_transports.supervisor.worker import end_despite_threads
 
     app = load_app(args.app, config.interface)
     run(app, config, on_ready=lambda sockets: announce(args.app, config, sockets))
+    ignore_stop_signals()
     end_despite_threads(0)
     return 0
 

@@ -8,6 +8,7 @@ sockets are served, a signal begins the drain (nothing new is accepted, HTTP/2 a
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -39,8 +40,10 @@ _DRAIN_POLL = 0.05
 # How long an idle connection may take to answer a goodbye, in seconds, before it is closed without.
 _GOODBYE_TIME = 1.0
 # A signal within so many seconds of the last one is its echo: systemd signals a worker and its parent, which tells the
-# worker once more.
+# worker once more; wrappers (timeout, uv run) pass on what their whole process group has got already.
 _ECHO_TIME = 0.5
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,17 @@ class Server:
             access_log=access_log.write if config.access_log and access_log.enabled else None,
             names=ServedNames.load(config.tls_cert) if config.tls_cert and config.verify_authority else None,
         )
+        self._lifespan = Lifespan(app, runtime, self._worker.state)
+        self._has_started = False
 
-    def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """Begins the drain; called again, ends everything at once."""
+    def stop(self) -> None:
+        """Begins the drain; called again, or while the application still starts, ends everything at once."""
         self._stop_asked += 1
         self._stopped.wake()
         if self._stop_asked == 2:
             log.info("stopping at once")
+        if self._stop_asked == 2 or not self._has_started:
+            self._lifespan.abandon()
 
     async def serve(self, on_ready: Callable[[Sequence[BoundSocket]], None] | None = None) -> None:
         """Serves until ``stop``.
@@ -139,23 +146,27 @@ class Server:
             ConfigError: A socket cannot be bound.
             StartupFailed: The application's startup failed.
         """
-        config, worker = self._config, self._worker
+        config = self._config
         sockets = self._given_sockets
         if sockets is None:
             sockets = bind_sockets(config, self._plan.kinds)
-        lifespan = Lifespan(worker.app, self._runtime, worker.state)
+        lifespan, timeouts = self._lifespan, config.timeouts
         try:
-            await lifespan.startup(config.timeouts.startup_timeout)
+            await lifespan.startup(timeouts.startup_timeout)
+            self._has_started = True
+            if self._stop_asked:
+                log.info("stopped before the application had started")
+                return
             try:
                 await self._listen(sockets)
             except TransportError:
-                await lifespan.shutdown(config.timeouts.shutdown_timeout)  # what it opened, it may close
+                await lifespan.shutdown(timeouts.shutdown_timeout)  # what it opened, it may close
                 raise
             if on_ready is not None:
                 on_ready(sockets)
             await self._stopped.wait()
             await self._drain()
-            await lifespan.shutdown(config.timeouts.shutdown_timeout)
+            await lifespan.shutdown(timeouts.shutdown_timeout)
         finally:
             self._runtime.close()
             self._deadlines.close()
@@ -274,6 +285,23 @@ def choose_runtime(config: Config) -> str:
     return name
 
 
+class EchoFilter:
+    """Tells signals from their echoes; ``now`` is of any monotonic clock."""
+
+    def __init__(self) -> None:
+        self._last = -inf
+
+    def is_echo(self, now: float) -> bool:
+        before, self._last = self._last, now
+        return now < before + _ECHO_TIME
+
+
+def ignore_stop_signals() -> None:
+    """For a process that is ending: a signal that comes late must not change its exit status."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def run(
     app: ASGIApp,
     config: Config,
@@ -282,6 +310,8 @@ def run(
     on_ready: Callable[[Sequence[BoundSocket]], None] | None = None,
 ) -> None:
     """Serves ``app`` in this process until SIGTERM or SIGINT has drained it; a second signal ends it at once.
+
+    In another thread than the main one no signal is heard.
 
     Args:
         sockets: Listening sockets of the caller's; without them the server binds what ``config`` says.
@@ -292,25 +322,35 @@ def run(
         StartupFailed: The application's startup failed.
     """
     name = choose_runtime(config)
+    hears_signals = threading.current_thread() is threading.main_thread()
 
     async def main(runtime: ServerRuntime) -> None:
         server = Server(app, config, runtime, sockets=sockets)
-        last = -inf
+        echoes = EchoFilter()
 
-        def signalled(number: int) -> None:
-            nonlocal last
-            before, last = last, runtime.now()
-            if last >= before + _ECHO_TIME:
-                server.stop(number)
+        def signalled(_: int) -> None:
+            if not echoes.is_echo(runtime.now()):
+                server.stop()
 
-        runtime.on_signals((signal.SIGTERM, signal.SIGINT), signalled)
-        await server.serve(on_ready)
+        if hears_signals:
+            runtime.on_signals(STOP_SIGNALS, signalled)
+        try:
+            await server.serve(on_ready)
+        finally:
+            if hears_signals:
+                runtime.ignore_signals(STOP_SIGNALS)
 
-    if name == "trio":
-        from tricorn_transports.runtime.anyio import run as run_anyio
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in STOP_SIGNALS}
+    try:
+        if name == "trio":
+            from tricorn_transports.runtime.anyio import run as run_anyio
 
-        run_anyio(main, "trio")
-    else:
-        from tricorn_transports.runtime.asyncio import run as run_asyncio
+            run_anyio(main, "trio")
+        else:
+            from tricorn_transports.runtime.asyncio import run as run_asyncio
 
-        run_asyncio(main, uvloop=name == "uvloop")
+            run_asyncio(main, uvloop=name == "uvloop")
+    finally:
+        if hears_signals:
+            for number, handler in before.items():
+                signal.signal(number, handler)

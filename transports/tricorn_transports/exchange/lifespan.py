@@ -1,7 +1,8 @@
 """Speaks ASGI's lifespan protocol with the application: startup, state, shutdown.
 
 An application that raises before it answers the startup does not know the protocol and is served without it, as every
-ASGI server does; one that answers ``lifespan.startup.failed`` stops the server.
+ASGI server does; one that answers ``lifespan.startup.failed``, or calls ``sys.exit()``, stops the server. Whatever else
+goes wrong once the application has taken part is logged, because nobody else hears of it.
 
 Source: ASGI lifespan specification 2.0.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 from tricorn_transports.abc import ASGIApp, Message, Runtime, Task, Waiter
 from tricorn_transports.errors import LocalProtocolError, TransportError
+from tricorn_transports.exchange.base import APPLICATION_ERRORS
 from tricorn_transports.exchange.host import log
 
 
@@ -30,43 +32,63 @@ class Lifespan:
         self._app = app
         self._runtime = runtime
         self._state = state
-        self._inbox: list[Message] = []
+        self._question = ""
+        self._is_asked = False  # and the application has not taken the question yet
+        self._takes_part = False
         self._waiters: list[Waiter] = []
         self._answer: Message | None = None
         self._running = False
+        self._is_abandoned = False
         self._error: BaseException | None = None
         self._task: Task | None = None
 
     async def startup(self, timeout: float) -> None:
-        """Runs the startup.
+        """Runs the startup, unless it is abandoned.
 
         Raises:
             StartupFailed: The application said so, or did not answer within ``timeout`` seconds.
         """
+        if self._is_abandoned:
+            return
+        self._ask("lifespan.startup")
         self._running = True
         self._task = self._runtime.spawn(self._run)
-        answer = await self._ask("lifespan.startup", timeout)
-        if answer is None and self._running:
+        answer = await self._wait_for_answer(timeout)
+        if answer is None and self._running and not self._is_abandoned:
             raise StartupFailed(f"the application's startup took longer than {timeout:g} s (startup_timeout)")
+        if answer is None and isinstance(self._error, SystemExit):
+            raise StartupFailed(f"the application's startup called sys.exit({self._error.code!r})")
         if answer is None and self._error is not None:
-            log.debug("the application does not speak lifespan", exc_info=self._error)
+            if self._takes_part:
+                log.warning("the application raised during its startup and is served without", exc_info=self._error)
+            else:
+                log.debug("the application does not speak lifespan", exc_info=self._error)
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise StartupFailed(_last_line(answer.get("message", "")) or "the application's startup failed")
 
     async def shutdown(self, timeout: float) -> None:
         """Runs the shutdown, if the application is still there to hear of it. Failures are logged."""
-        if not self._running:
+        if not self._running or self._is_abandoned:
             return
-        answer = await self._ask("lifespan.shutdown", timeout)
-        if answer is None and self._running:
+        self._ask("lifespan.shutdown")
+        answer = await self._wait_for_answer(timeout)
+        if answer is None and self._running and not self._is_abandoned:
             log.error("the application's shutdown took longer than %g s (shutdown_timeout)", timeout)
         elif answer is not None and answer["type"] == "lifespan.shutdown.failed":
-            log.error("the application's shutdown failed: %s", answer.get("message", ""))
+            log.error("the application's shutdown failed: %s", _last_line(answer.get("message", "")))
 
-    async def _ask(self, question: str, timeout: float) -> Message | None:
-        self._answer = None
-        self._inbox.append({"type": question})
+    def abandon(self) -> None:
+        """Nobody waits for the application any more: what it is about is cancelled."""
+        self._is_abandoned = True
+        if self._task is not None:
+            self._task.cancel()
         self._wake()
+
+    def _ask(self, question: str) -> None:
+        self._question, self._answer, self._is_asked = question, None, True
+        self._wake()
+
+    async def _wait_for_answer(self, timeout: float) -> Message | None:
         is_late = False
 
         def give_up() -> None:
@@ -77,7 +99,7 @@ class Lifespan:
         # The timer's word decides, not the clock: uvloop's fires up to a millisecond early.
         timer = self._runtime.call_at(self._runtime.now() + timeout, give_up)
         try:
-            while self._answer is None and self._running and not is_late:
+            while self._answer is None and self._running and not is_late and not self._is_abandoned:
                 await self._wait()
         finally:
             timer.cancel()
@@ -87,23 +109,27 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception as error:  # noqa: BLE001 - an application may raise anything
+        except APPLICATION_ERRORS as error:
             self._error = error
-            if self._answer is not None:
+            if self._answer is not None or self._question == "lifespan.shutdown":
                 log.error("the application's lifespan failed", exc_info=error)
         finally:
             self._running = False
             self._wake()
 
     async def _receive(self) -> Message:
-        while not self._inbox:
+        self._takes_part = True
+        while not self._is_asked:
             await self._wait()
-        return self._inbox.pop(0)
+        self._is_asked = False
+        return {"type": self._question}
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
-        if kind.removesuffix(".complete").removesuffix(".failed") not in ("lifespan.startup", "lifespan.shutdown"):
-            raise LocalProtocolError(f"{kind!r} is no answer of the lifespan protocol")
+        self._takes_part = kind.startswith("lifespan.")
+        expected = (f"{self._question}.complete", f"{self._question}.failed") if self._answer is None else ()
+        if kind not in expected:
+            raise LocalProtocolError(f"{kind!r} was sent where {' or '.join(expected) or 'nothing'} was expected")
         self._answer = message
         self._wake()
 
@@ -122,8 +148,8 @@ class Lifespan:
 
 def _last_line(message: str) -> str:
     """Frameworks send a whole traceback as the message; its last line says what went wrong."""
-    lines = [line for line in message.strip().splitlines() if line.strip()]
-    if lines and lines[0].startswith("Traceback"):
-        log.debug("%s", message)
-        return lines[-1].strip()
-    return message.strip()
+    message = message.strip()
+    if not message.startswith("Traceback"):
+        return message
+    log.debug("%s", message)
+    return message.splitlines()[-1].strip()

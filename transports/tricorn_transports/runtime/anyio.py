@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -133,12 +134,29 @@ class AnyioRuntime:
         self._readers.clear()
 
     def on_signals(self, numbers: Iterable[int], callback: Callable[[int], None]) -> None:
-        async def watch() -> None:
-            with anyio.open_signal_receiver(*map(signal.Signals, numbers)) as received:
-                async for number in received:
-                    callback(number)
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
 
+        async def watch() -> None:
+            with reader, writer:
+                while True:
+                    await anyio.wait_readable(reader)
+                    for number in reader.recv(64):
+                        _call(partial(callback, number))
+
+        def hear(number: int, _: object) -> None:
+            with suppress(OSError):  # the watcher has ended, or has enough to read
+                writer.send(bytes([number]))
+
+        # Not open_signal_receiver(): its end would put the system's own handlers in their place.
+        for number in numbers:
+            signal.signal(number, hear)
         self._readers.append(self.spawn(watch))
+
+    def ignore_signals(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _call(callback: Callable[[], object]) -> None:

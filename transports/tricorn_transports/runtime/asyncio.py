@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterable
@@ -135,6 +136,11 @@ class AsyncioRuntime:
     def on_signals(self, numbers: Iterable[int], callback: Callable[[int], None]) -> None:
         for number in numbers:
             self._loop.add_signal_handler(number, callback, number)
+
+    def ignore_signals(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._loop.remove_signal_handler(number)  # else the loop's end would put the system's own in their place
+            signal.signal(number, signal.SIG_IGN)
 
 
 def run(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], *, uvloop: bool) -> None:

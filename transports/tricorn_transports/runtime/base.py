@@ -38,6 +38,9 @@ class ServerRuntime(Runtime, Protocol):
     def on_signals(self, numbers: Iterable[int], callback: Callable[[int], None]) -> None:
         """Calls ``callback`` with the number of each signal that arrives. Main thread only."""
 
+    def ignore_signals(self, numbers: Iterable[int]) -> None:
+        """Hears these no more: they do nothing from now on, also when the loop is closed."""
+
 
 def ends_of(sock: socket.socket) -> tuple[Address | None, tuple[str, int | None] | None]:
     """The scope's ``client`` and ``server`` of a connected socket; a Unix socket has a path and no client."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from tricorn_transports.config import Config
 from tricorn_transports.errors import ConfigError
-from tricorn_transports.server import Plan, StartupFailed
+from tricorn_transports.server import STOP_SIGNALS, EchoFilter, Plan, StartupFailed
 from tricorn_transports.sockets import BoundSocket, bind_sockets, close_sockets, share_udp
 from tricorn_transports.supervisor.process import SignalWatch, WorkerProcess, describe_exit
 from tricorn_transports.supervisor.worker import Report
@@ -97,10 +97,11 @@ class _Pool:
         self._stops_asked = 0
         self._failure: Report | None = None
         self._to_replace: deque[_Slot] = deque()
+        self._echoes = EchoFilter()
 
     def run(self) -> None:
         self._slots[0].start_at = 0.0
-        with SignalWatch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD) as signals:
+        with SignalWatch(*STOP_SIGNALS, signal.SIGHUP, signal.SIGCHLD) as signals:
             try:
                 while not self._stops_asked or any(slot.process for slot in self._slots):
                     self._do_what_is_due(time.monotonic())
@@ -197,8 +198,9 @@ class _Pool:
 
     def _signalled(self, number: signal.Signals) -> None:
         now = time.monotonic()
-        if number in (signal.SIGTERM, signal.SIGINT):
-            self._stop(now)
+        if number in STOP_SIGNALS:
+            if not self._echoes.is_echo(now):
+                self._stop(now)
         elif number == signal.SIGHUP and not self._stops_asked and self._is_announced:
             _log.info("replacing the workers")
             self._to_replace.extend(slot for slot in self._slots if slot not in self._to_replace)
