@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
 
 from tricorn_transports.errors import ConfigError
 from tricorn_transports.tls import TlsContext, TlsError, TlsLayer
@@ -132,7 +144,55 @@ def test_files_that_cannot_be_used_are_named(certificate, tmp_path):
         TlsContext.load(missing, certificate.key, [])
     with pytest.raises(ConfigError, match=r"tls_key: cannot read .*none\.pem"):
         TlsContext.load(certificate.cert, missing, [])
-    other = tmp_path / "text.pem"
-    other.write_text("no key at all")
-    with pytest.raises(ConfigError, match=r"text\.pem"):
-        TlsContext.load(certificate.cert, str(other), [])
+
+
+@pytest.fixture
+def files(certificate, tmp_path):
+    """PEM files by name: good ones, and those of the usual accidents."""
+
+    def write(name, data):
+        (tmp_path / name).write_bytes(data)
+        return str(tmp_path / name)
+
+    def pem(key, *password):
+        protection = BestAvailableEncryption(*password) if password else NoEncryption()
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
+
+    weak = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    weak_cert = x509.CertificateBuilder(name, name, weak.public_key(), 1, start, start + timedelta(days=9999))
+    return {
+        "cert": certificate.cert,
+        "key": certificate.key,
+        "text": write("text.pem", b"nothing of the kind"),
+        "binary": write("binary.pem", b"\x30\x82\xff\xfe" * 20),
+        "damaged cert": write("damaged.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        "damaged key": write("damaged-key.pem", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+        "other key": write("other.pem", pem(ec.generate_private_key(ec.SECP256R1()))),
+        "key of another kind": write("kind.pem", pem(ed25519.Ed25519PrivateKey.generate())),
+        "encrypted key": write("encrypted.pem", pem(ec.generate_private_key(ec.SECP256R1()), b"secret")),
+        "weak cert": write("weak.pem", weak_cert.sign(weak, hashes.SHA256()).public_bytes(Encoding.PEM)),
+        "weak key": write("weak-key.pem", pem(weak)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "message"),
+    [
+        ("text", "key", r"tls_cert: .*text\.pem holds no certificate in PEM form"),
+        ("binary", "key", r"tls_cert: .*binary\.pem holds no certificate in PEM form"),
+        ("key", "cert", r"tls_cert: \S+ holds no certificate in PEM form"),
+        ("cert", "text", r"tls_key: .*text\.pem holds no private key in PEM form"),
+        ("cert", "other key", r"tls_key: .*other\.pem is not the key of the certificate in \S+"),
+        ("cert", "key of another kind", r"tls_key: .*kind\.pem is not the key of the certificate in \S+"),
+        ("cert", "encrypted key", r"tls_key: the key is encrypted; give one without a passphrase"),
+        ("damaged cert", "key", r"tls_cert: .*damaged\.pem is damaged"),
+        ("cert", "damaged key", r"tls_key: .*damaged-key\.pem is damaged"),
+        ("weak cert", "weak key", r"tls_cert: OpenSSL refuses .*weak\.pem: ee key too small"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_or_key_is_said(files, cert, key, message):
+    with pytest.raises(ConfigError) as caught:
+        TlsContext.load(files[cert], files[key], ["h2"])
+    assert re.fullmatch(message, str(caught.value))

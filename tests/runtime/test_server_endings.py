@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import sys
 from contextlib import closing
+from types import ModuleType
 
 import anyio
 import pytest
@@ -69,10 +71,36 @@ def test_a_shutdown_that_hangs_ends_with_the_second_signal(serve, runtime):
     assert told == ["lifespan.shutdown", "cancelled"]
 
 
-def test_an_application_is_shut_down_when_the_server_cannot_listen(serve, runtime, certificate, tmp_path):
+@pytest.fixture
+def unwilling_engine(tmp_path, monkeypatch):
+    """An engine for HTTP/3, ``h3=unwilling``, that finds something wrong with its settings."""
+
+    def create(context, *, cert, key):
+        raise ConfigError("not with these settings")
+
+    (tmp_path / "unwilling-1.dist-info").mkdir()
+    (tmp_path / "unwilling-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: unwilling\nVersion: 1\n")
+    entry_point = "[tricorn.engines]\nh3.unwilling = unwilling_engine:create\n"
+    (tmp_path / "unwilling-1.dist-info" / "entry_points.txt").write_text(entry_point)
+    module = ModuleType("unwilling_engine")
+    module.create = create
+    monkeypatch.setitem(sys.modules, "unwilling_engine", module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("unwilling_engine")
+def test_an_application_is_shut_down_when_the_server_cannot_listen(serve, runtime):
+    app = Recorder()
+    with pytest.raises(ConfigError, match="not with these settings"):
+        serve(app, runtime=runtime, tls=True, engines={"h3": "unwilling"})
+    assert app.told == ["lifespan.startup", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("http", [("3",), ("1.1", "2"), None], ids=str)
+def test_a_wrong_key_is_told_of_before_the_application_starts(serve, runtime, certificate, tmp_path, http):
     other = tmp_path / "key.pem"
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
     app = Recorder()
     with pytest.raises(ConfigError, match="is not the key"):
-        serve(app, runtime=runtime, http=("3",), tls_cert=certificate.cert, tls_key=str(other))
-    assert app.told == ["lifespan.startup", "lifespan.shutdown"]
+        serve(app, runtime=runtime, http=http, tls_cert=certificate.cert, tls_key=str(other))
+    assert app.told == []

@@ -80,7 +80,9 @@ class Plan:
         if udp is not None and not config.tls:
             raise ConfigError(f"http: HTTP/{udp.version} needs TLS; give tls_cert and tls_key")
         tls = None
-        if config.tls_cert is not None and config.tls_key is not None and tcp:
+        if (
+            config.tls_cert is not None and config.tls_key is not None
+        ):  # for UDP alone as well: what is wrong is told now
             tls = TlsContext.load(config.tls_cert, config.tls_key, alpn_protocols(tcp))
         return cls(tcp, udp, tls)
 

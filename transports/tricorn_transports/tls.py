@@ -52,7 +52,7 @@ class TlsContext:
         """Reads a certificate chain and its key, PEM files both.
 
         Raises:
-            ConfigError: A file cannot be read, or the two do not belong together.
+            ConfigError: A file cannot be read or is not what it should be, or the two do not belong together.
         """
         chain = _read(cert, "tls_cert")
         private = _read(key, "tls_key")
@@ -63,12 +63,7 @@ class TlsContext:
         try:
             context.load_cert_chain(cert, key, password=_no_password)
         except ssl.SSLError as error:
-            # OpenSSL's own words ("PEM lib", "no certificate assigned") help nobody.
-            if "-----BEGIN CERTIFICATE-----" not in chain:
-                raise ConfigError(f"tls_cert: {cert} holds no certificate in PEM form") from error
-            if "PRIVATE KEY-----" not in private:
-                raise ConfigError(f"tls_key: {key} holds no private key in PEM form") from error
-            raise ConfigError(f"tls_key: {key} is not the key of the certificate in {cert}") from error
+            raise ConfigError(_why_refused(error, cert, chain, key, private)) from error
         context.set_alpn_protocols(list(alpn))
         begin = chain.find("-----BEGIN CERTIFICATE-----")
         end = chain.find("-----END CERTIFICATE-----", begin)
@@ -180,6 +175,27 @@ def _read(path: str, setting: str) -> str:
             return file.read()
     except OSError as error:
         raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from error
+
+
+#: What OpenSSL calls it when a key is another one's; the last where the two are not even of one kind.
+_MISMATCHES = frozenset(("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"))
+
+
+def _why_refused(error: ssl.SSLError, cert: str, chain: str, key: str, private: str) -> str:
+    """One line about a certificate and key; OpenSSL's own words ("PEM lib", "no certificate assigned") help nobody."""
+    if "-----BEGIN CERTIFICATE-----" not in chain:
+        return f"tls_cert: {cert} holds no certificate in PEM form"
+    if "PRIVATE KEY-----" not in private:
+        return f"tls_key: {key} holds no private key in PEM form"
+    if error.reason in _MISMATCHES:
+        return f"tls_key: {key} is not the key of the certificate in {cert}"
+    if error.reason:  # a key that is too short, a signature with a hash that is too weak
+        return f"tls_cert: OpenSSL refuses {cert}: {error.reason.replace('_', ' ').lower()}"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=chain)
+    except ssl.SSLError:
+        return f"tls_cert: {cert} is damaged"
+    return f"tls_key: {key} is damaged"
 
 
 def _no_password() -> str:
