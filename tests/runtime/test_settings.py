@@ -67,6 +67,7 @@ ENGINES = {"h1": "a", "h2": "b"}
         (["--access-log"], "1", "true", "access_log", True),
         (["--runtime", "trio"], "trio", '"trio"', "runtime", "trio"),
         (["--root-path", "/a"], "/a", '"/a"', "root_path", "/a"),
+        (["--log-level", "DEBUG"], "Debug", '"debug"', "log_level", "debug"),
     ],
 )  # fmt: skip
 def test_every_source_says_the_same(
@@ -106,6 +107,10 @@ def test_keys_may_be_written_with_hyphens(settle: Resolve) -> None:
         ([], {}, "workers =", "pyproject.toml: Invalid value (at line 2, column 10)"),
         ([], {}, "workers = 2024-01-01", "pyproject.toml: tool.tricorn.workers: a date is no value for a setting"),
         (["--tls-cert", "x"], {}, None, "tls_key: a certificate and its key go together"),
+        ([], {"TRICORN_TLS_CERT": ""}, None, "TRICORN_TLS_CERT: the value is empty"),
+        (["--http", ","], {}, None, "--http: the value is empty"),
+        ([], {}, "http = []", "pyproject.toml: tool.tricorn.http: the value is empty"),
+        ([], {}, "workers = []", "pyproject.toml: tool.tricorn.workers: there is no value"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_its_source(

@@ -67,7 +67,16 @@ class Setting:
 
 
 def _one(texts: Sequence[str]) -> str:
+    if not texts:
+        raise ConfigError("there is no value")
     return texts[-1]
+
+
+def _filled(texts: Sequence[str]) -> str:
+    text = _one(texts)
+    if not text:
+        raise ConfigError("the value is empty")
+    return text
 
 
 def _many(texts: Sequence[str]) -> list[str]:
@@ -103,7 +112,10 @@ def _binds(texts: Sequence[str]) -> tuple[Bind, ...]:
 
 
 def _names(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_many(texts))
+    names = tuple(_many(texts))
+    if not names:
+        raise ConfigError("the value is empty")
+    return names
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -118,9 +130,9 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
 
 def _choice(choices: Sequence[str]) -> Parse:
     def parse(texts: Sequence[str]) -> str:
-        if _one(texts) not in choices:
+        if _one(texts).lower() not in choices:
             raise ConfigError(f"{_one(texts)!r} is none of {', '.join(choices)}")
-        return _one(texts)
+        return _one(texts).lower()
 
     return parse
 
@@ -130,7 +142,7 @@ _PARSERS: Mapping[object, tuple[Parse, str]] = {
     float: (_float, "SECONDS"),
     bool: (_bool, "BOOL"),
     str: (_one, "TEXT"),
-    str | None: (_one, "TEXT"),
+    str | None: (_filled, "TEXT"),
     tuple[Bind, ...]: (_binds, "ADDRESS"),
     tuple[str, ...] | None: (_names, "NAMES"),
     Mapping[str, str]: (_pairs, "NAME=VALUE"),
