@@ -173,11 +173,27 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"tricorn {version('tricorn')}\n"
 
 
-def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["serve"])
-    assert caught.value.code == 2
-    assert "invalid choice: 'serve'" in capsys.readouterr().err
+USAGE = {
+    "no command": ([], "the following arguments are required: COMMAND; see tricorn --help"),
+    "no such command": (["serve"], "argument COMMAND: invalid choice: 'serve' "),
+    "no application": (["run"], "the following arguments are required: APP; see tricorn run --help"),
+    "no value": (["run", "app", "--bind"], "argument --bind: expected one argument; see tricorn run --help"),
+    "no such flag": (["run", "app", "--foo=1"], "there is no flag --foo; see tricorn run --help"),
+    "a slip": (["run", "app", "--wrokers", "2"], "there is no flag --wrokers, did you mean --workers?; see "),
+    "a slip in dev": (["dev", "app", "--no-relod"], "there is no flag --no-relod, did you mean --no-reload?; see "),
+    "an abbreviation": (["run", "app", "--work", "2"], "there is no flag --work, did you mean --workers?; see "),
+    "of another server": (["run", "app", "--host", "::"], "there is no flag --host, here it is --bind HOST:PORT; see "),
+    "one too many": (["run", "app", "8000"], "'8000' is one argument too many; see tricorn run --help"),
+}
+
+
+@pytest.mark.parametrize("mistake", USAGE)
+def test_a_usage_error_is_one_line(capsys: pytest.CaptureFixture[str], mistake: str) -> None:
+    arguments, message = USAGE[mistake]
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"tricorn: {message}")
+    assert said.count("\n") == 1
 
 
 class Greeting:
@@ -257,6 +273,22 @@ def test_an_application_runs_itself_and_logs(launch: Any, directory: Path) -> No
 def test_nothing_of_the_framework_is_imported_to_serve(directory: Path) -> None:
     code = "import sys, tricorn_transports.cli, tricorn_transports.server; sys.exit('tricorn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=directory, env=os.environ, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["transports"], ["run", "app:app", "--bind", "127.0.0.1:0"]])
+def test_standard_streams_may_be_closed(directory: Path, arguments: list[str]) -> None:
+    """As some init scripts do it. A socket in their place would be sent what anybody prints."""
+    (directory / "app.py").write_text(
+        "import os, signal\n"
+        "assert all(os.readlink(f'/proc/self/fd/{fd}') == os.devnull for fd in range(3))\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'lifespan'\n"
+        "    await send({'type': 'lifespan.startup.complete'})\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    command = [sys.executable, "-m", "tricorn_transports", *arguments]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=directory, check=False)
+    assert done.returncode == 0
 
 
 def test_a_reader_who_has_read_enough_is_no_error(directory: Path) -> None:

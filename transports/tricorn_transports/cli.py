@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 from tricorn_transports import logs
 from tricorn_transports.config import Bind, Config, Timeouts
@@ -35,6 +37,24 @@ _SOURCES = (
 )
 
 
+#: What flags of uvicorn, hypercorn and gunicorn are here.
+_ELSEWHERE = {
+    **dict.fromkeys(("--host", "--port"), "--bind HOST:PORT"),
+    "-b": "--bind",
+    "--uds": "--bind unix:PATH",
+    "--fd": "--bind fd:N",
+    "-w": "--workers",
+    **dict.fromkeys(("-k", "--worker-class", "--loop"), "--runtime"),
+    "--reload": "`tricorn dev`",
+    "--factory": "MODULE:FACTORY()",
+    **dict.fromkeys(("--certfile", "--ssl-certfile"), "--tls-cert"),
+    **dict.fromkeys(("--keyfile", "--ssl-keyfile"), "--tls-key"),
+    **dict.fromkeys(("--graceful-timeout", "--timeout-graceful-shutdown"), "--drain-timeout"),
+    **dict.fromkeys(("--keep-alive", "--timeout-keep-alive"), "--keep-alive-timeout"),
+    "--limit-concurrency": "--max-connections",
+}
+
+
 class Command(Protocol):
     """What an entry point in the group ``tricorn.commands`` names. ``run`` returns the exit status."""
 
@@ -44,6 +64,25 @@ class Command(Protocol):
     def help(self) -> str: ...
     def configure(self, parser: argparse.ArgumentParser) -> None: ...
     def run(self, args: argparse.Namespace) -> int: ...
+
+
+class _Parser(argparse.ArgumentParser):
+    """Knows no abbreviations, which would change their meaning with every new flag, and errs in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+    def refuse(self, arguments: Sequence[str]) -> NoReturn:
+        """Says what is wrong with arguments that nobody knows."""
+        flag = next((each.partition("=")[0] for each in arguments if each.startswith("-")), "")
+        near = get_close_matches(flag, re.findall(r"--[a-z][a-z0-9-]+", self.format_help()), n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        if flag in _ELSEWHERE:
+            hint = f", here it is {_ELSEWHERE[flag]}"
+        self.error(f"there is no flag {flag}{hint}" if flag else f"{arguments[0]!r} is one argument too many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +95,16 @@ class _BuiltIn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    _hold_standard_streams()
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         commands = _commands(argv)
-        args = _parser(commands).parse_args(argv)
+        args, unknown = _parser(commands).parse_known_args(argv)
+        if unknown:
+            args.command_parser.refuse(unknown)
         status = commands[args.command].run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed when the process began
+            sys.stdout.flush()
         return status
     except TransportError as error:
         print(f"tricorn: {error}", file=sys.stderr)
@@ -72,6 +115,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever reads has read enough (`| head`); what the interpreter flushes at its end must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _hold_standard_streams() -> None:
+    """A socket that got the number of a closed standard stream would be sent what some library prints."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _exit_status(error: TransportError) -> int:
@@ -103,14 +155,14 @@ def _load(point: EntryPoint, *, is_wanted: bool) -> Command | None:
     return command
 
 
-def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tricorn", description="Serves one application over HTTP/1.1, HTTP/2 and HTTP/3."
-    )
+def _parser(commands: Mapping[str, Command]) -> _Parser:
+    parser = _Parser(prog="tricorn", description="Serves one application over HTTP/1.1, HTTP/2 and HTTP/3.")
     parser.add_argument("--version", action="version", version=f"tricorn {version('tricorn')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in commands.items():
-        command.configure(subparsers.add_parser(name, help=command.help, description=command.help))
+        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
+        subparser.set_defaults(command_parser=subparser)
+        command.configure(subparser)
     return parser
 
 
