@@ -114,6 +114,34 @@ def test_from_where_the_file_stands(net, path):
     assert net.client(app_of(path, here)).request("GET", "/").body == path.read_bytes()[-3:]
 
 
+@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
+@pytest.mark.parametrize("form", ["object", "descriptor"])
+@pytest.mark.over("h1", "h2", "h3")
+def test_parts_without_an_offset_follow_one_another(net, path, form, buffering, eventually):
+    """As ``sendfile(2)`` has it: what was sent has been read. An object that reads ahead stands where it says."""
+    stands = []
+
+    async def app(scope, receive, send):
+        with open(path, "rb", buffering=buffering) as opened:
+            if form == "object":
+                assert len(opened.read(10)) == 10
+            else:
+                os.lseek(opened.fileno(), 10, os.SEEK_SET)
+            file = opened if form == "object" else opened.fileno()
+            message = {"type": "http.response.zerocopysend", "file": file}
+            await send(start())
+            await send({**message, "count": 4, "more_body": True})
+            await send({**message, "count": 1_000_000, "more_body": True})
+            await send({**message, "offset": 3, "count": 2, "more_body": True})  # moves nothing
+            await send(message)
+            stands.append(opened.tell() if form == "object" else os.lseek(file, 0, os.SEEK_CUR))
+
+    content = path.read_bytes()
+    body = bytes(net.client(app).request("GET", "/").body)
+    assert body == content[10:1_000_014] + content[3:5] + content[1_000_014:]
+    eventually(lambda: stands == [SIZE])
+
+
 @pytest.mark.over("h1", "h2")
 @pytest.mark.on("asyncio", "uvloop")
 def test_what_is_no_regular_file_is_read(net, copied):

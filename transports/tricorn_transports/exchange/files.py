@@ -11,7 +11,8 @@ import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from io import IOBase
+from typing import Any, BinaryIO
 
 from tricorn_transports.abc import Runtime
 
@@ -39,6 +40,30 @@ class Region:
             return None
         there = max(info.st_size - self.offset, 0)
         return there if self.length is None else min(self.length, there)
+
+
+class Opened:
+    """What ``zerocopysend`` calls a file: a descriptor, or an object that has one.
+
+    A file object's own position counts, not the descriptor's: they differ where it reads ahead.
+    """
+
+    __slots__ = ("_file", "fd")
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.fd: int = file if isinstance(file, int) else file.fileno()
+
+    def where(self) -> int:
+        """Where the file stands."""
+        return self._file.tell() if isinstance(self._file, IOBase) else os.lseek(self.fd, 0, os.SEEK_CUR)
+
+    def move(self, position: int) -> None:
+        """What comes next is from there on."""
+        if isinstance(self._file, IOBase):
+            self._file.seek(position)
+        else:
+            os.lseek(self.fd, position, os.SEEK_SET)
 
 
 def is_in_memory(fd: int, offset: int, count: int) -> bool | None:

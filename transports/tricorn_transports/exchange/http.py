@@ -22,7 +22,7 @@ from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
 from tricorn_transports.exchange.admission import refusal
 from tricorn_transports.exchange.base import APPLICATION_ERRORS, StreamExchange, wake
-from tricorn_transports.exchange.files import Region, open_file, read_region
+from tricorn_transports.exchange.files import Opened, Region, open_file, read_region
 from tricorn_transports.exchange.head import (
     ResponseHead,
     body_bytes,
@@ -361,13 +361,16 @@ class HttpExchange(StreamExchange):
                 await self._send_region(Region(file.fileno(), 0, size), last=True)
 
     async def _send_open_file(self, message: Message) -> None:
-        file = message["file"]
-        fd: int = file if isinstance(file, int) else file.fileno()
-        offset = message.get("offset")
-        start = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else offset
-        await self._send_region(Region(fd, start, message.get("count")), last=not message.get("more_body", False))
+        file, offset = Opened(message["file"]), message.get("offset")
+        start = file.where() if offset is None else offset
+        region = Region(file.fd, start, message.get("count"))
+        sent = await self._send_region(region, last=not message.get("more_body", False))
+        if offset is None:
+            file.move(start + sent)
 
-    async def _send_region(self, region: Region, *, last: bool) -> None:
+    async def _send_region(self, region: Region, *, last: bool) -> int:
+        """Sends it, and returns how many bytes it was."""
+        sent = 0
         if not self._bodyless:
             count = region.count() if Feature.FILES in self._engine.features else None
             if count is None:
@@ -375,10 +378,13 @@ class HttpExchange(StreamExchange):
                     if self._state is SendState.ABORTED:
                         raise ClientDisconnected("the client has disconnected")
                     await self._send_body(data, last=False)
+                    sent += len(data)
             elif count:
+                sent = count
                 await self._copy_region(FileRegion(region.fd, region.offset, count, self.stream_id))
         if last:
             await self._send_body(b"", last=True)
+        return sent
 
     async def _copy_region(self, region: FileRegion) -> None:
         """Lets the connection copy a part of a file to its socket, and waits until it is out.
