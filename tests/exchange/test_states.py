@@ -15,13 +15,10 @@ def test_the_head_comes_once():
     assert [state for state in SendState if HEAD in ALLOWED[state]] == [SendState.START]
 
 
-def test_interim_responses_come_before_the_head():
-    assert [state for state in SendState if "http.response.early_hint" in ALLOWED[state]] == [SendState.START]
-
-
-def test_pushes_come_while_the_parent_is_open():
-    allowed = [state for state in SendState if "http.response.push" in ALLOWED[state]]
-    assert allowed == [SendState.START, SendState.BODY]
+def test_hints_and_pushes_come_while_the_response_is_open():
+    for kind in ("early_hint", "push"):
+        allowed = [state for state in SendState if f"http.response.{kind}" in ALLOWED[state]]
+        assert allowed == [SendState.START, SendState.BODY]
 
 
 def test_bodies_and_files_come_in_one_state():

@@ -222,7 +222,6 @@ def test_wrong_orders_raise_in_the_application_and_are_a_500(net):
     for messages in (
         [body(b"x")],
         [start(), start()],
-        [start(), {"type": "http.response.early_hint", "links": []}],
         [start(), {"type": "http.response.trailers", "headers": []}],
         [{"type": "http.response.nonsense"}],
     ):
@@ -291,6 +290,16 @@ def test_a_body_shorter_than_announced_is_cut_off(net):
 
 
 # --------------------------------------------------------------------------------------- 103, trailers, pushes, files
+
+
+@pytest.mark.parametrize("after", ["the head", "bytes of the body"])
+def test_early_hints_after_the_head_come_before_it_or_not_at_all(net, after):
+    """ASGI has them after the start message; what has left cannot be hinted for."""
+    hint = {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]}
+    before = [start()] if after == "the head" else [start(), body(b"o", True)]
+    response = net.client(app_of(*before, hint, body(b"k"))).request("GET", "/")
+    assert (response.status, response.ended) == (200, True)
+    assert response.informational == ([(103, [(b"link", b"</a.css>; rel=preload")])] if after == "the head" else [])
 
 
 def test_early_hints_come_before_the_answer(net, until):

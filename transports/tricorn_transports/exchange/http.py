@@ -6,13 +6,13 @@ Rules of this module:
 - ``send()`` returns when there is room for more, so an application can never run ahead of its client.
 - ``receive()`` and ``send()`` suspend only where a wait is real.
 - The head is held until the first body message, so that a small answer is one write.
-- Early hints are held until the end of the turn: several are one 103, and clients look at the first 103 only.
+- Early hints are held until the end of the turn: several are one 103, and clients look at the first 103 only. They may
+  come after the head, which is held, and are dropped where it has left.
 - A pushed response is nobody's wish yet: an error is taken back instead of sent, and the client asks for itself.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, cast
@@ -222,13 +222,13 @@ class HttpExchange(StreamExchange):
         """The application waits for the body: the client is told to send it, and has a deadline."""
         if self._expects_continue:
             self._expects_continue = False
-            if self._state is SendState.START or self._head is not None:
+            if self._is_unanswered:
                 self._engine.send_informational(self.stream_id, 100, [])
                 self._host.flush()
         worker = self._host.worker
         now = worker.runtime.now()
         when = now + worker.timeouts.body_timeout
-        if self._state is SendState.START or self._head is not None:
+        if self._is_unanswered:
             # Once the response has begun the two are in a conversation, whose pace is their own.
             if self._pace is None:
                 self._pace = BodyPace(worker.limits.min_body_rate, worker.timeouts.body_grace)
@@ -268,6 +268,11 @@ class HttpExchange(StreamExchange):
 
     # ----------------------------------------------------------------------------------------------------- outbound
 
+    @property
+    def _is_unanswered(self) -> bool:
+        """The client has nothing of the final response yet."""
+        return self._state is SendState.START or self._head is not None
+
     def _hint(self, links: RawHeaders) -> None:
         if links and Feature.EARLY_HINTS in self._engine.features and self._request.pushed_from is None:
             if not self._hints:
@@ -276,7 +281,7 @@ class HttpExchange(StreamExchange):
 
     def _send_hints(self) -> None:
         links, self._hints = self._hints, []
-        if links and self._state is SendState.START:
+        if links and self._is_unanswered:
             self._engine.send_informational(self.stream_id, 103, links)
             self._host.flush()
 
@@ -289,7 +294,6 @@ class HttpExchange(StreamExchange):
 
     def _start(self, message: Message) -> None:
         head = response_head(message["status"], message.get("headers", ()), self._host.alt_svc)
-        self._send_hints()
         self._status = head.status
         if head.status >= 400 and self._request.pushed_from is not None:
             self._abort(AbortReason.CANCELLED)
@@ -301,6 +305,11 @@ class HttpExchange(StreamExchange):
         self._bodyless = self._request.method == b"HEAD" or head.status in _BODYLESS
         self._trailers_out = [] if message.get("trailers", False) else None
         self._state = SendState.BODY
+
+    def _send_head(self, head: ResponseHead, *, end: bool = False) -> None:
+        self._send_hints()
+        self._engine.send_headers(self.stream_id, head.status, head.headers, end=end)
+        self._head = None  # not before: what the engine refuses is answered with 500 instead
 
     async def _send_body(self, data: bytes, *, last: bool) -> None:
         if self._bodyless:
@@ -314,8 +323,7 @@ class HttpExchange(StreamExchange):
             if ends and head.length is None and head.status not in _BODYLESS and (size or not self._bodyless):
                 # The whole body is known: say its length instead of framing it (RFC 9110 section 8.6).
                 head.headers.append((b"content-length", b"%d" % size))
-            self._engine.send_headers(self.stream_id, head.status, head.headers, end=ends and not data)
-            self._head = None  # not before: what the engine refuses is answered with 500 instead
+            self._send_head(head, end=ends and not data)
             ends = ends and bool(data)
             if data:
                 self._engine.send_data(self.stream_id, data, end=ends)
@@ -393,8 +401,7 @@ class HttpExchange(StreamExchange):
         """
         self._count(region.left, False)
         if self._head is not None:
-            self._engine.send_headers(self.stream_id, self._head.status, self._head.headers)
-            self._head = None
+            self._send_head(self._head)
         cast("FileEngine", self._engine).send_file(self.stream_id, region)
         try:
             self._host.flush()
@@ -467,7 +474,7 @@ class HttpExchange(StreamExchange):
 
     def _answer_or_abort(self, status: int, reason: AbortReason) -> None:
         """Answers for the application if nothing has been sent yet, else cuts the response off."""
-        if (self._state is not SendState.START and self._head is None) or self._request.pushed_from is not None:
+        if not self._is_unanswered or self._request.pushed_from is not None:
             self._abort(reason)
             return
         body = f"{status} {status_phrase(status)}\n".encode("ascii")

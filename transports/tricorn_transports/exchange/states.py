@@ -1,6 +1,7 @@
 """The states of sending a response, as one table.
 
-    START --early_hint, push--> START --start--> BODY --body more, push--> BODY --body last--> DONE or TRAILERS
+    START --early_hint, push--> START --start--> BODY
+    BODY --body more, early_hint, push--> BODY --body last--> DONE or TRAILERS
     TRAILERS --trailers more--> TRAILERS --trailers last--> DONE
 
 Every message type that may come in a state stands in its row; anything else is the application's error. Where an edge
@@ -32,7 +33,13 @@ class SendState(Enum):
 ALLOWED: dict[SendState, frozenset[str]] = {
     SendState.START: frozenset(("http.response.start", "http.response.early_hint", "http.response.push")),
     SendState.BODY: frozenset(
-        ("http.response.body", "http.response.zerocopysend", "http.response.pathsend", "http.response.push")
+        (
+            "http.response.body",
+            "http.response.zerocopysend",
+            "http.response.pathsend",
+            "http.response.early_hint",
+            "http.response.push",
+        )
     ),
     SendState.TRAILERS: frozenset(("http.response.trailers",)),
     SendState.DONE: frozenset(),
