@@ -142,6 +142,59 @@ def test_a_broken_frame_is_1002(net, echo, websocket):
     assert socket.closed()[0] == 1002
 
 
+def test_a_close_that_cannot_be_sent_is_the_applications_error(net, websocket, caplog):
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 99})
+
+    assert websocket(net.client(app)).closed()[0] == 1011
+    assert "99 is no close code that may be sent" in caplog.text
+
+
+def test_a_close_without_a_code_is_1000(net, websocket):
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": None, "reason": None})
+
+    assert websocket(net.client(app)).closed()[0] == 1000
+
+
+@pytest.mark.parametrize("message", [{}, {"text": b"x"}, {"bytes": "x"}, {"text": "x", "bytes": b"x"}], ids=repr)
+def test_a_message_that_is_neither_text_nor_bytes_is_the_applications_error(net, websocket, message, caplog):
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", **message})
+
+    assert websocket(net.client(app)).closed()[0] == 1011
+    assert "websocket.send wants" in caplog.text
+
+
+@pytest.mark.parametrize("name", [b"sec-websocket-protocol", b"Sec-WebSocket-Accept", b"sec-websocket-extensions"])
+def test_the_fields_of_the_handshake_are_the_servers(net, websocket, name, caplog):
+    """ASGI forbids the first. A second value of any of them would end the client's handshake."""
+
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept", "headers": [(name, b"chat")]})
+
+    assert websocket(net.client(app), headers=[(b"sec-websocket-protocol", b"chat")]).response.status == 500
+    assert "the server says sec-websocket-" in caplog.text
+
+
+def test_fields_of_framing_are_left_out_of_the_handshake_and_a_date_stands(net, websocket):
+    date = (b"date", b"Mon, 01 Jan 2024 00:00:00 GMT")
+
+    async def app(scope, receive, send):
+        fields = [(b"content-length", b"5"), (b"Transfer-Encoding", b"chunked"), date, (b"x-own", b"1")]
+        await send({"type": "websocket.accept", "headers": fields})
+        await send({"type": "websocket.send", "text": "here"})
+
+    socket = websocket(net.client(app))
+    assert socket.message() == "here"
+    names = [name.lower() for name, _ in socket.response.headers]
+    assert not {b"content-length", b"transfer-encoding"} & set(names)
+    assert [line for line in socket.response.headers if line[0].lower() == b"date"] == [date]
+
+
 def test_a_refusal_is_403(net, websocket):
     async def app(scope, receive, send):
         await receive()

@@ -137,6 +137,18 @@ def response_head(status: object, fields: Iterable[Iterable[bytes]], alt_svc: by
     return ResponseHead(status, headers, length, priority)
 
 
+def switching_fields(fields: Iterable[Iterable[bytes]]) -> RawHeaders:
+    """The fields of an answer that opens a tunnel: checked, without framing (RFC 9110 section 9.3.6), with a date.
+
+    Raises:
+        LocalProtocolError: As ``clean_fields``.
+    """
+    headers = [line for line in clean_fields(fields) if line[0] not in _FRAMING and line[0] != b"content-length"]
+    if all(name != b"date" for name, _ in headers):
+        headers.append((b"date", current_date()))
+    return headers
+
+
 def body_bytes(message: Message) -> bytes:
     """The ``body`` of a message, ``b""`` if it has none.
 

@@ -17,12 +17,10 @@ from typing import Any
 from tricorn_transports.abc import Message
 from tricorn_transports.errors import ClientDisconnected, LocalProtocolError
 from tricorn_transports.events import RequestStarted
-from tricorn_transports.exchange.head import body_bytes, clean_fields, current_date
+from tricorn_transports.exchange.head import body_bytes, switching_fields
 from tricorn_transports.exchange.host import Host
 from tricorn_transports.exchange.http import HttpExchange
 from tricorn_transports.exchange.states import SendState
-
-_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 
 class TunnelExchange(HttpExchange):
@@ -90,9 +88,7 @@ class TunnelExchange(HttpExchange):
         super()._start(message)
 
     def _accept(self, message: Message) -> None:
-        headers = [line for line in clean_fields(message.get("headers", ())) if line[0] not in _FRAMING]
-        if all(name != b"date" for name, _ in headers):
-            headers.append((b"date", current_date()))
+        headers = switching_fields(message.get("headers", ()))
         if self._is_upgrade:  # the request ended with its head; now the client's side of the tunnel begins
             self._ended = self._delivered = False
         self._engine.accept_tunnel(self.stream_id, headers)

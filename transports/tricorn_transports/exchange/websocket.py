@@ -17,7 +17,7 @@ from tricorn_transports.abc import Message
 from tricorn_transports.errors import ClientDisconnected, ConfigError, LocalProtocolError
 from tricorn_transports.events import AbortReason, RawHeaders, RequestStarted
 from tricorn_transports.exchange.base import APPLICATION_ERRORS, StreamExchange, wake
-from tricorn_transports.exchange.head import body_bytes, clean_fields, current_date, response_head
+from tricorn_transports.exchange.head import body_bytes, current_date, response_head, switching_fields
 from tricorn_transports.exchange.host import Host, log
 from tricorn_transports.exchange.scope import websocket_scope
 from tricorn_transports.websocket.frames import (
@@ -284,7 +284,8 @@ class WebSocketExchange(StreamExchange):
             if self._state is State.CONNECTING:
                 self._refuse(403, [], b"403 Forbidden\n")
             else:
-                self._close(message.get("code", 1000), message.get("reason") or "")
+                code = message.get("code")
+                self._close(1000 if code is None else code, message.get("reason") or "")
         elif kind == "websocket.http.response.start":
             head = response_head(message["status"], message.get("headers", ()), self._host.alt_svc)
             self._head = (head.status, head.headers)
@@ -298,7 +299,11 @@ class WebSocketExchange(StreamExchange):
         assert self._handshake is not None
         timeouts, limits = self._host.worker.timeouts, self._host.worker.limits
         accepted = self._handshake.accept(subprotocol)
-        headers = clean_fields(fields) + accepted.headers + [(b"date", current_date())]
+        headers = switching_fields(fields)
+        for name, _ in headers:
+            if name.startswith(b"sec-websocket-"):
+                raise LocalProtocolError(f"websocket.accept: the server says {name.decode()}; choose by subprotocol")
+        headers += accepted.headers
         self._frames = Frames(accepted.deflate, max_message_bytes=limits.max_websocket_message_bytes)
         self._engine.accept_tunnel(self.stream_id, headers)
         self._status = 101 if self._request.http_version.startswith("1") else 200
@@ -344,7 +349,12 @@ class WebSocketExchange(StreamExchange):
         text, data = message.get("text"), message.get("bytes")
         if (text is None) == (data is None):
             raise LocalProtocolError("websocket.send wants either text or bytes")
-        self._frames.send(data if text is None else text)  # type: ignore[arg-type]  # one of them is there
+        if isinstance(text, str):
+            self._frames.send(text)
+        elif isinstance(data, bytes | bytearray | memoryview):
+            self._frames.send(bytes(data))
+        else:
+            raise LocalProtocolError("websocket.send wants str as text and bytes as bytes")
         self._send_frames()
         await self._wait_for_room()
 
@@ -358,8 +368,8 @@ class WebSocketExchange(StreamExchange):
 
     def _close(self, code: int, reason: str) -> None:
         assert self._frames is not None
+        self._frames.close(code, reason)  # first, as it may refuse the code
         self._state = State.CLOSING
-        self._frames.close(code, reason)
         self._send_frames()
         self._disconnected(code, reason)
         self._watch(self._host.worker.runtime.now() + self._host.worker.timeouts.close_timeout)
