@@ -107,6 +107,8 @@ def test_keys_may_be_written_with_hyphens(settle: Resolve) -> None:
         ([], {}, "workers =", "pyproject.toml: Invalid value (at line 2, column 10)"),
         ([], {}, "workers = 2024-01-01", "pyproject.toml: tool.tricorn.workers: a date is no value for a setting"),
         (["--tls-cert", "x"], {}, None, "tls_key: a certificate and its key go together"),
+        (["--bind", "http://a:80"], {}, None, "--bind: 'http://a:80' is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N"),
+        (["--bind", "fd:3", "--bind", "fd:3"], {}, None, "--bind: fd:3 is given twice"),
         ([], {"TRICORN_TLS_CERT": ""}, None, "TRICORN_TLS_CERT: the value is empty"),
         (["--http", ","], {}, None, "--http: the value is empty"),
         ([], {}, "http = []", "pyproject.toml: tool.tricorn.http: the value is empty"),

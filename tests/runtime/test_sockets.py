@@ -81,12 +81,18 @@ def test_udp_gets_a_large_buffer(bind: Binder) -> None:
     assert udp.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > default
 
 
-@pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_a_taken_port_is_one_line(bind: Binder, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "over"), [("tcp", ""), ("udp", " over UDP")])
+def test_a_taken_port_is_one_line(bind: Binder, kind: str, over: str) -> None:
     (first,) = bind("127.0.0.1:0", kinds=(kind,))
     port = first.bind.port
-    with pytest.raises(ConfigError, match=rf"\Abind: 127\.0\.0\.1:{port} is already in use\Z"):
+    with pytest.raises(ConfigError, match=rf"\Abind: 127\.0\.0\.1:{port} is already in use{over}\Z"):
         bind(f"127.0.0.1:{port}", kinds=(kind,))
+
+
+def test_the_port_that_another_servers_workers_share_is_taken(bind: Binder) -> None:
+    (first,) = bind("127.0.0.1:0", kinds=("udp",), reuse_port=True)
+    with pytest.raises(ConfigError, match="is already in use over UDP"):
+        bind(f"127.0.0.1:{first.bind.port}", kinds=("udp",), reuse_port=True)
 
 
 def test_what_was_bound_before_a_failure_is_closed(bind: Binder) -> None:
@@ -169,6 +175,17 @@ def test_a_unix_socket_that_is_listened_on_is_not_replaced(bind: Binder, tmp_pat
     with pytest.raises(ConfigError, match="is already in use"):
         bind(f"unix:{path}")
     assert path.is_socket()
+
+
+def test_a_unix_socket_whose_backlog_is_full_is_in_use(bind: Binder, tmp_path: Path) -> None:
+    path = str(tmp_path / "server.sock")
+    with socket.socket(socket.AF_UNIX) as hung, socket.socket(socket.AF_UNIX) as client:
+        hung.bind(path)
+        hung.listen(0)
+        client.connect(path)
+        with pytest.raises(ConfigError, match="is already in use"):
+            bind(f"unix:{path}")
+    assert (tmp_path / "server.sock").is_socket()
 
 
 def test_a_file_that_is_no_socket_is_not_replaced(bind: Binder, tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ class Bind:
         host, colon, port = text.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
-        elif ":" in host:
+        elif ":" in host and "/" not in host:
             raise ConfigError(f"bind: {text!r}: write an IPv6 address in brackets, as in [::1]:8000")
-        if not colon or not port.isdecimal() or int(port) > 65_535:
+        if not colon or "/" in host or not port.isdecimal() or int(port) > 65_535:
             raise ConfigError(f"bind: {text!r} is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N")
         return cls("ip", host=host, port=int(port))
 
@@ -169,6 +169,9 @@ class Config:
             raise ConfigError(f"{missing}: a certificate and its key go together")
         if not self.bind:
             raise ConfigError("bind: no address to listen on")
+        given = [bind for bind in self.bind if bind.kind == "fd"]
+        if twice := next((bind for bind in given if given.count(bind) > 1), None):
+            raise ConfigError(f"bind: {twice} is given twice")
         if self.workers < 1:
             raise ConfigError(f"workers: {self.workers} is not 1 or more")
         for group in (self.limits, self.timeouts):

@@ -178,9 +178,13 @@ def _bind_addresses(
             order: list[Kind] = [kind for kind in ("tcp", "udp") if kind in kinds]
             for kind in order:
                 try:
+                    if reuse_port and kind == "udp":
+                        # With SO_REUSEPORT a port that another server's workers share would be shared with them.
+                        _open(family, (host, port), kind, reuse_port=False).close()
                     sock = _open(family, (host, port), kind, reuse_port=reuse_port)
                 except OSError as error:
                     if error.errno not in _NO_SUCH_ADDRESS:
+                        error.add_note(kind)
                         raise
                     missing = error
                     break
@@ -265,11 +269,14 @@ def _remove_stale(bind: Bind) -> None:
     if not stat.S_ISSOCK(mode):
         raise ConfigError(f"bind: {bind} exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(bind.path)
         except ConnectionRefusedError:
             os.unlink(bind.path)
             return
+        except BlockingIOError:  # more wait there than it accepts
+            pass
     raise ConfigError(f"bind: {bind} is already in use")
 
 
@@ -304,7 +311,8 @@ def _one_line_errors(bind: Bind) -> Iterator[None]:
         raise ConfigError(f"bind: {bind}: permission denied") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"bind: {bind} is already in use") from error
+            over = " over UDP" if "udp" in getattr(error, "__notes__", ()) else ""
+            raise ConfigError(f"bind: {bind} is already in use{over}") from error
         if error.errno == errno.EADDRNOTAVAIL:
             raise ConfigError(f"bind: {bind}: this machine has no such address") from error
         raise ConfigError(f"bind: {bind}: {(error.strerror or str(error)).lower()}") from error
