@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import anyio
 import pytest
 
@@ -28,6 +30,26 @@ def test_pipelined_requests_are_answered_in_order(net, answer):
     streams = [client.open("GET", f"/{n}") for n in range(30)]
     assert [client.response(stream).body for stream in streams] == [b"/%d" % n for n in range(30)]
     assert not client.closed
+
+
+def test_a_client_that_leaves_within_the_turn_that_closes_is_no_fault(net, answer, caplog):
+    """Its kernel answers our bytes with a reset, of which asyncio tells in the middle of closing."""
+    entered, has_left = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        entered.set()
+        assert has_left.wait(30)  # and the whole loop with it
+        await answer(send, b"for nobody")
+
+    net.serve(app)
+    client = net.connect()
+    client.open("GET", "/", [(b"connection", b"close")])
+    assert entered.wait(30)
+    client.close()
+    has_left.set()
+    net.server.stop()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_pipelined_requests_run_one_after_the_other(net, answer):

@@ -367,7 +367,7 @@ class TcpConnection(Connection):
             self._tls.close()
             self._write_ciphertext()
         if transport.can_write_eof():
-            transport.write_eof()
+            _write_eof(transport)
 
     def _after_turn(self) -> None:
         engine, transport = self.engine, self._transport
@@ -462,7 +462,7 @@ class TcpConnection(Connection):
         if self._eof or not transport.can_write_eof():
             transport.close()
         else:
-            transport.write_eof()
+            _write_eof(transport)
             if not self._reading:
                 self._reading = True
                 transport.resume_reading()
@@ -496,3 +496,10 @@ class TcpConnection(Connection):
         super().terminate(reason)
         if self._transport is not None:
             self._transport.abort()
+
+
+def _write_eof(transport: ByteTransport) -> None:
+    try:
+        transport.write_eof()
+    except OSError:  # asyncio's: the peer has gone meanwhile, and the loop does not know yet
+        transport.abort()
