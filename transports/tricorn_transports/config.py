@@ -7,28 +7,39 @@ are made. Nothing here opens a file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 from tricorn_transports.errors import ConfigError
 
+#: What HTTP/2 can say of windows (RFC 9113 section 6.9.1); enough for whatever it says in 32 bits.
+_WINDOW_MAX = (1 << 31) - 1
 
-def setting(default: Any, help: str, *, metavar: str | None = None) -> Any:
-    """A dataclass field that carries its own documentation."""
-    return field(default=default, metadata={"help": help, "metavar": metavar})
+#: Seconds: the least that is a time at all, where no time would refuse everybody.
+_MOMENT = 0.001
+
+
+def setting(default: Any, help: str, *, metavar: str | None = None, least: float = 0, most: float = math.inf) -> Any:
+    """A dataclass field that carries its own documentation, and the bounds of what makes sense."""
+    return field(default=default, metadata={"help": help, "metavar": metavar, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How much a peer may ask of one worker: bytes and counts. Each breach is answered and logged once."""
 
-    max_head_bytes: int = setting(65_536, "bytes of a request's head: 431, or the protocol's own error")
-    max_target_bytes: int = setting(16_384, "bytes of the request target: 414")
-    max_fields: int = setting(128, "field lines in a head or a trailer section: 431")
+    max_head_bytes: int = setting(
+        65_536, "bytes of a request's head: 431, or the protocol's own error", least=1, most=_WINDOW_MAX
+    )
+    max_target_bytes: int = setting(16_384, "bytes of the request target: 414", least=1)
+    max_fields: int = setting(128, "field lines in a head or a trailer section: 431", least=1)
     max_body_bytes: int = setting(1 << 30, "bytes of a request's body: 413")
-    max_concurrent_streams: int = setting(100, "requests at once on one HTTP/2 or HTTP/3 connection")
-    max_connections: int = setting(10_000, "connections at once in one worker: 503 or a refusal")
+    max_concurrent_streams: int = setting(
+        100, "requests at once on one HTTP/2 or HTTP/3 connection", least=1, most=_WINDOW_MAX
+    )
+    max_connections: int = setting(10_000, "connections at once in one worker: 503 or a refusal", least=1)
     min_body_rate: int = setting(
         240, "bytes of a body per second of waiting for it, once body_grace is over: 408; 0 is no minimum"
     )
@@ -38,28 +49,35 @@ class Limits:
     )
     max_pipelined_bytes: int = setting(65_536, "bytes of HTTP/1 requests held behind the one that runs")
     stream_receive_buffer: int = setting(
-        262_144, "bytes of a request's body held until the application reads, at first"
+        262_144, "bytes of a request's body held until the application reads, at first", least=1, most=_WINDOW_MAX
     )
     connection_receive_buffer: int = setting(
-        1_048_576, "the same for all requests of one connection; over HTTP/2 one alone grows to half of it"
+        1_048_576,
+        "the same for all requests of one connection; over HTTP/2 one alone grows to half of it",
+        least=1,
+        most=_WINDOW_MAX,
     )
-    stream_send_buffer: int = setting(65_536, "bytes of a response held before send() waits")
+    stream_send_buffer: int = setting(65_536, "bytes of a response held before send() waits", least=1)
     max_pushes: int = setting(20, "pushes under way at once on one connection")
     max_resets: int = setting(200, "streams a peer may cancel unanswered or break at once, a tenth more a second")
-    max_control_frames: int = setting(1_000, "frames without a request's content at once, a tenth more a second")
-    max_websocket_message_bytes: int = setting(16_777_216, "bytes of one WebSocket message: close 1009")
+    max_control_frames: int = setting(
+        1_000, "frames without a request's content at once, a tenth more a second", least=1
+    )
+    max_websocket_message_bytes: int = setting(16_777_216, "bytes of one WebSocket message: close 1009", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long the server waits for a peer or an application, in seconds."""
 
-    handshake_timeout: float = setting(10.0, "seconds for the TLS or QUIC handshake")
-    header_timeout: float = setting(15.0, "seconds for a request's head, from its first byte: 408")
+    handshake_timeout: float = setting(10.0, "seconds for the TLS or QUIC handshake", least=_MOMENT)
+    header_timeout: float = setting(15.0, "seconds for a request's head, from its first byte: 408", least=_MOMENT)
     keep_alive_timeout: float = setting(75.0, "seconds a connection may idle between requests")
-    body_timeout: float = setting(30.0, "seconds an application may wait for the next part of a body: 408")
+    body_timeout: float = setting(
+        30.0, "seconds an application may wait for the next part of a body: 408", least=_MOMENT
+    )
     body_grace: float = setting(20.0, "seconds an application waits for one body before min_body_rate counts")
-    write_timeout: float = setting(60.0, "seconds a peer may take no byte of a waiting response")
+    write_timeout: float = setting(60.0, "seconds a peer may take no byte of a waiting response", least=_MOMENT)
     half_close_grace: float = setting(
         3.0, "seconds that a request still runs undisturbed after its client closed its sending side"
     )
@@ -67,10 +85,10 @@ class Timeouts:
         5.0, "seconds for the last bytes of a closing connection, and more while the peer takes them"
     )
     drain_timeout: float = setting(30.0, "seconds that running requests get after SIGTERM")
-    startup_timeout: float = setting(60.0, "seconds for the application's lifespan startup")
+    startup_timeout: float = setting(60.0, "seconds for the application's lifespan startup", least=_MOMENT)
     shutdown_timeout: float = setting(30.0, "seconds for the application's lifespan shutdown")
     websocket_ping_interval: float = setting(20.0, "seconds of silence before a WebSocket is pinged; 0 is never")
-    websocket_ping_timeout: float = setting(20.0, "seconds for the WebSocket's pong")
+    websocket_ping_timeout: float = setting(20.0, "seconds for the WebSocket's pong", least=_MOMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +193,12 @@ class Config:
         if self.workers < 1:
             raise ConfigError(f"workers: {self.workers} is not 1 or more")
         for group in (self.limits, self.timeouts):
-            for name in group.__dataclass_fields__:
-                if getattr(group, name) < 0:
-                    raise ConfigError(f"{name}: {getattr(group, name)} is negative")
+            for each in fields(group):
+                value, least, most = getattr(group, each.name), each.metadata["least"], each.metadata["most"]
+                if value < least:
+                    raise ConfigError(f"{each.name}: {value} is not {least} or more")
+                if value > most:
+                    raise ConfigError(f"{each.name}: {value} is more than {most}")
 
     @property
     def tls(self) -> bool:
