@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import http.client
 import socket
+import ssl
 import time
 from contextlib import closing
 
@@ -12,6 +13,7 @@ import h2.config
 import h2.connection
 import pytest
 
+from tricorn_transports.config import Limits
 from tricorn_transports.connection.tcp import TcpConnection
 from tricorn_transports.exchange.http import HttpExchange
 
@@ -66,6 +68,31 @@ def test_a_request_that_is_taken_back_at_once_never_runs(serve, runtime):
             events = client.receive_data(sock.recv(65_536))
             answered = any(getattr(event, "stream_id", 0) == stream for event in events)
     assert called == ["/"]
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "uvloop", "trio"])
+def test_a_request_that_is_refused_before_it_runs_is_refused_once(serve, certificate, runtime, caplog):
+    """Two TLS records in one segment are two turns, and between them the request's task does not run."""
+    server = serve(ok, runtime=runtime, tls=True, limits=Limits(max_body_bytes=10))
+    coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context(cafile=certificate.ca).wrap_bio(coming, going, server_hostname="localhost")
+    with closing(socket.create_connection(("127.0.0.1", server.port), 10)) as sock:
+
+        def until_done(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    sock.sendall(going.read())
+                    coming.write(sock.recv(65_536))
+
+        until_done(tls.do_handshake)
+        tls.write(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n")
+        tls.write(b"11 of them.")
+        assert until_done(lambda: tls.read(65_536)).startswith(b"HTTP/1.1 413 ")
+    server.stop()
+    lines = [record.getMessage().partition(": ")[2] for record in caplog.records if record.levelname == "WARNING"]
+    assert lines == ["POST /upload: the request's body is too large (max_body_bytes)"]
 
 
 @pytest.mark.parametrize("runtime", ["asyncio", "uvloop"])  # trio runs tasks in no order

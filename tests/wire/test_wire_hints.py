@@ -176,6 +176,7 @@ def test_a_client_may_switch_pushes_off_later(net: Any, until: Callable[..., Any
 @pytest.mark.parametrize("code", [8, 7])
 def test_a_promise_that_is_reset_is_cancelled(net: Any, eventually: Callable[..., None], code: int) -> None:
     app = App()
+    begun: list[str] = []
     ended: list[str] = []
 
     @app.get("/")
@@ -185,6 +186,7 @@ def test_a_promise_that_is_reset_is_cancelled(net: Any, eventually: Callable[...
 
     @app.get("/app.css")
     async def css() -> str:
+        begun.append("css")
         try:
             await anyio.sleep_forever()
         finally:
@@ -193,6 +195,7 @@ def test_a_promise_that_is_reset_is_cancelled(net: Any, eventually: Callable[...
     client = net.client(app, push=True)
     response = client.request("GET", "/", PAGE)
     ((promised, _),) = response.pushed
+    eventually(lambda: begun)
     assert ended == []
     client.h2.reset_stream(promised, code)
     client.flush()

@@ -87,8 +87,8 @@ class StreamExchange:
         return f"{self._request.method.decode('latin-1')} {self._request.target.decode('latin-1')}"
 
     def _breach(self, what: str, limit: str, status: int) -> None:
-        error = LimitExceeded(f"{self._describe()}: {what}", limit=limit, status_hint=status)
-        self._host.worker.log_peer_error(error, self._host.client)
+        error = LimitExceeded(what, limit=limit, status_hint=status)
+        self._host.worker.log_peer_error(error, self._host.client, self._describe())
 
     def _log_access(self, method: str, status: int) -> None:
         access_log = self._host.worker.access_log

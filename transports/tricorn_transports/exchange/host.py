@@ -70,12 +70,17 @@ class Worker:
     running: set[Exchange] = field(default_factory=set)
     draining: bool = False
 
-    def log_peer_error(self, error: RemoteProtocolError, client: tuple[str, int] | None) -> None:
-        """One line for a breach by a peer; the setting's name is in it where a setting decided."""
+    def log_peer_error(
+        self, error: RemoteProtocolError, client: tuple[str, int] | None, request: str | None = None
+    ) -> None:
+        """One line for a breach by a peer; the setting's name is in it where a setting decided.
+
+        Args:
+            request: Method and target, where one request erred.
+        """
         limit = getattr(error, "limit", None)
-        log.warning(
-            "%s: %s%s", f"{client[0]}:{client[1]}" if client else "client", error, f" ({limit})" if limit else ""
-        )
+        who = f"{client[0]}:{client[1]}" if client else "client"
+        log.warning("%s: %s%s%s", who, f"{request}: " if request else "", error, f" ({limit})" if limit else "")
 
 
 class Host(Protocol):

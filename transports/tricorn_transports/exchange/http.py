@@ -141,8 +141,10 @@ class HttpExchange(StreamExchange):
         worker.running.add(self)
         try:
             refused = refusal(worker, self._request)
+            if self._state in _OVER:
+                return  # it was answered, or taken back, before its turn came
             if refused is not None:
-                worker.log_peer_error(refused, self._host.client)
+                worker.log_peer_error(refused, self._host.client, self._describe())
                 self._answer_or_abort(refused.status_hint, AbortReason.LIMIT)
             else:
                 # A local name: the scope leads back here, and a cycle would outlive each request.
