@@ -126,6 +126,19 @@ def test_a_factory_that_fails_names_its_line(project: Project) -> None:
     assert complaint("proj_bad:create()") == "app: proj_bad:create() failed: KeyError: 'settings' (proj_bad.py, line 2)"
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_factory_is_no_coroutine_function(project: Project) -> None:
+    project(proj_async="async def create():\n    return None\n")
+    assert complaint("proj_async:create()") == "app: proj_async:create() is a coroutine; a factory is a plain function"
+
+
+def test_an_attribute_after_a_dot_is_no_module(project: Project) -> None:
+    project(proj_dotted="app = None\n")
+    assert complaint("proj_dotted.app") == (
+        "app: there is no module 'proj_dotted.app' here; did you mean 'proj_dotted:app'?"
+    )
+
+
 def test_the_traceback_is_there_at_level_debug(project: Project, caplog: pytest.LogCaptureFixture) -> None:
     project(proj_bad="1 / 0\n")
     with caplog.at_level(logging.DEBUG, "tricorn.error"):
@@ -190,6 +203,9 @@ class ASGI2:
     async def __call__(self, receive: Any, send: Any) -> None: ...
 
 
+async def async_factory() -> Any: ...
+
+
 @pytest.mark.parametrize(
     ("app", "message"),
     [
@@ -198,6 +214,8 @@ class ASGI2:
         (lambda: None, "takes no arguments; if it makes the application, write 'site:app()'"),
         (lambda *args: None, "say --interface asgi or wsgi"),
         (lambda a, b, c, d: None, "neither ASGI's nor WSGI's"),
+        (ASGI2("scope"), "does not take the three arguments of ASGI: scope, receive, send"),
+        (async_factory, "takes no arguments; if it makes the application, write 'site:app()'"),
     ],
 )
 def test_what_is_no_application_is_refused(app: Any, message: str) -> None:

@@ -85,7 +85,7 @@ def adapt(app: object, interface: Interface = "auto", name: str = "app") -> ASGI
 
 
 def detect(app: Callable[..., object], name: str = "app") -> Interface:
-    """``asgi`` for three parameters or a coroutine function, ``wsgi`` for two.
+    """``asgi`` for three parameters, ``wsgi`` for two that are no coroutine function's.
 
     Raises:
         ConfigError: It is neither.
@@ -93,11 +93,12 @@ def detect(app: Callable[..., object], name: str = "app") -> Interface:
     if inspect.isclass(app):
         raise ConfigError(f"app: {name} is a class; serve an instance, or make one with '{_as_factory(name)}'")
     call = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004  # the bound method itself
-    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
-        return "asgi"
+    is_async = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
     required, most = _parameters(app, name)
-    if required == 3:
+    if required == 3 or (is_async and required <= 3 <= most):
         return "asgi"
+    if is_async and most:
+        raise ConfigError(f"app: {name} does not take the three arguments of ASGI: scope, receive, send")
     if required <= 2 <= most and required > 0 and most != sys.maxsize:
         return "wsgi"
     if most == 0:
@@ -139,8 +140,12 @@ def _import(module_name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if module_name == missing or module_name.startswith(f"{missing}."):
-            known = sorted(path.stem for path in Path().glob("*.py"))
-            raise ConfigError(f"app: there is no module {missing!r} here{_did_you_mean(missing, known)}") from error
+            parent, _, last = missing.rpartition(".")
+            if hasattr(sys.modules.get(parent), last):
+                hint = f"; did you mean '{parent}:{last}'?"
+            else:
+                hint = _did_you_mean(missing, sorted(path.stem for path in Path().glob("*.py")))
+            raise ConfigError(f"app: there is no module {missing!r} here{hint}") from error
         raise _application_failed(f"importing {module_name!r}", error) from error
     except (Exception, SystemExit) as error:  # whatever the application's own code raises
         raise _application_failed(f"importing {module_name!r}", error) from error
@@ -159,9 +164,13 @@ def _call(factory: object, import_string: str) -> object:
     if not callable(factory):
         raise ConfigError(f"app: {import_string}: {type(factory).__name__} objects are not callable")
     try:
-        return cast("object", factory())
+        made = cast("object", factory())
     except (Exception, SystemExit) as error:  # whatever the application's own code raises
         raise _application_failed(import_string, error) from error
+    if inspect.iscoroutine(made):
+        made.close()
+        raise ConfigError(f"app: {import_string} is a coroutine; a factory is a plain function")
+    return made
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
