@@ -17,7 +17,7 @@ from tricorn_transports.connection.tcp import Listener, TcpConnection
 from tricorn_transports.connection.udp import UdpSocket
 from tricorn_transports.errors import TransportError
 from tricorn_transports.exchange.host import log
-from tricorn_transports.runtime.base import ServerRuntime, UdpFactory
+from tricorn_transports.runtime.base import AcceptFailures, ServerRuntime, UdpFactory
 from tricorn_transports.runtime.pump import SocketTransport
 
 _ACCEPT_PAUSE = 0.1
@@ -49,6 +49,7 @@ class AnyioRuntime:
         self._listeners: list[anyio.CancelScope] = []
         self._readers: list[anyio.CancelScope] = []
         self._soon: list[Callable[[], object]] = []
+        self._refusals = AcceptFailures()
         self.now = anyio.current_time
         self.waiter = _Waiter
         self.sleep = anyio.sleep
@@ -94,7 +95,7 @@ class AnyioRuntime:
                 except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                     continue
                 except OSError as error:  # out of descriptors, most often: connections that end free some
-                    log.error("cannot accept a connection: %s", error)
+                    self._refusals.log(error, self.now())
                     await anyio.sleep(_ACCEPT_PAUSE)
                     continue
                 accepted.setblocking(False)

@@ -17,8 +17,9 @@ from typing import Any, cast
 
 from tricorn_transports.connection.tcp import ByteTransport, Listener, TcpConnection
 from tricorn_transports.connection.udp import UdpSocket
-from tricorn_transports.runtime.base import ServerRuntime, UdpFactory, ends_of
+from tricorn_transports.runtime.base import AcceptFailures, ServerRuntime, UdpFactory, ends_of
 from tricorn_transports.runtime.sendfile import SocketCopier
+from tricorn_transports.sockets import BACKLOG
 
 _EAGER = sys.version_info >= (3, 12)
 _HIGH_WATER = 65_536
@@ -78,10 +79,20 @@ class AsyncioRuntime:
         self._servers: list[asyncio.Server] = []
         self._udp: list[socket.socket] = []
         self._buffer = memoryview(bytearray(_READ))
+        self._refusals = AcceptFailures()
+        loop.set_exception_handler(self._failed)
         self.now = loop.time
         self.call_at = loop.call_at
         self.call_soon = loop.call_soon
         self.sleep = asyncio.sleep
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Where no connection can be accepted, asyncio tells of each slot of the backlog, and tries again for each."""
+        error, message = context.get("exception"), context["message"]
+        if isinstance(error, OSError) and "accept()" in message:
+            self._refusals.log(error, loop.time())
+        elif self._servers or "_start_serving" not in message:  # else: it tries still, and the server is closed
+            loop.default_exception_handler(context)
 
     def waiter(self) -> _Waiter:
         return _Waiter(self._loop)
@@ -102,9 +113,9 @@ class AsyncioRuntime:
     async def listen(self, sock: socket.socket, listener: Listener) -> None:
         make = partial(_Connection, listener, self._buffer)
         if sock.family == socket.AF_UNIX:
-            server = await self._loop.create_unix_server(make, sock=sock)
+            server = await self._loop.create_unix_server(make, sock=sock, backlog=BACKLOG)
         else:
-            server = await self._loop.create_server(make, sock=sock)
+            server = await self._loop.create_server(make, sock=sock, backlog=BACKLOG)
         self._servers.append(server)
 
     def read_datagrams(self, sock: socket.socket, make: UdpFactory) -> UdpSocket:

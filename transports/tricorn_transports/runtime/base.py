@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Protocol, TypeAlias
 
 from tricorn_transports.abc import Runtime
 from tricorn_transports.connection.tcp import Listener
 from tricorn_transports.connection.udp import UdpSocket
+from tricorn_transports.exchange.host import log
 
 Address: TypeAlias = tuple[str, int]
 
 #: Makes the driver of a UDP socket, given the switch that asks for ``writable()`` calls.
 UdpFactory: TypeAlias = Callable[[Callable[[bool], None]], UdpSocket]
+
+
+#: Seconds between two lines about connections that cannot be accepted.
+_SAY_AGAIN = 10.0
+
+
+class AcceptFailures:
+    """Tells the log that connections cannot be accepted, for lack of descriptors most often, but not all the time."""
+
+    def __init__(self) -> None:
+        self._quiet_until = -inf
+
+    def log(self, error: OSError, now: float) -> None:
+        if now >= self._quiet_until:
+            self._quiet_until = now + _SAY_AGAIN
+            log.error("cannot accept connections: %s", error.strerror)
 
 
 class ServerRuntime(Runtime, Protocol):
