@@ -178,7 +178,8 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     config = _settle(args, Config())
     logs.configure(config.log_level)
-    from tricorn_transports.server import announce, ignore_stop_signals, run
+    from tricorn_transports.server import announce, run
+    from tricorn_transports.signals import ignore_stop_signals
 
     if config.workers > 1:
         from tricorn_transports.supervisor.pool import supervise

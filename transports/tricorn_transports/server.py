@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from math import inf
 
 from tricorn_transports.abc import ASGIApp, EngineContext
 from tricorn_transports.accesslog import AccessLog
@@ -28,22 +27,18 @@ from tricorn_transports.exchange.head import current_date
 from tricorn_transports.exchange.host import Worker, log
 from tricorn_transports.exchange.lifespan import Lifespan, StartupFailed
 from tricorn_transports.registry import TransportSpec, choose, transports
-from tricorn_transports.runtime.base import ServerRuntime
+from tricorn_transports.runtime.base import ServerRuntime, is_asyncio
 from tricorn_transports.runtime.deadlines import Deadlines
+from tricorn_transports.signals import STOP_SIGNALS, EchoFilter
 from tricorn_transports.sockets import BoundSocket, bind_sockets, close_sockets
 from tricorn_transports.tls import TlsContext
 
-__all__ = ["Server", "StartupFailed", "run"]
+__all__ = ["Server", "StartupFailed", "run", "serve"]
 
 # How often a drain looks whether everything has ended. Nobody waits for the exact moment.
 _DRAIN_POLL = 0.05
 # How long an idle connection may take to answer a goodbye, in seconds, before it is closed without.
 _GOODBYE_TIME = 1.0
-# A signal within so many seconds of the last one is its echo: systemd signals a worker and its parent, which tells the
-# worker once more; wrappers (timeout, uv run) pass on what their whole process group has got already.
-_ECHO_TIME = 0.5
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +164,10 @@ class Server:
             await self._stopped.wait()
             await self._drain()
             await lifespan.shutdown(timeouts.shutdown_timeout)
+        except BaseException:  # cancelled, or failed: nothing of it outlives this call
+            lifespan.abandon()
+            self._end_all()
+            raise
         finally:
             self._runtime.close()
             self._deadlines.close()
@@ -234,15 +233,18 @@ class Server:
             await runtime.sleep(_DRAIN_POLL)
         if worker.running:
             log.warning("%d requests were cut off (drain_timeout)", len(worker.running))
-        self._terminate(lambda connection: True)
-        for exchange in list(worker.running):
-            if exchange.task is not None:
-                exchange.task.cancel()
+        self._end_all()
         # Their `finally` blocks still use what the application's shutdown is about to close.
         end = runtime.now() + self._config.timeouts.close_timeout
         await runtime.sleep(0)
         while worker.running and runtime.now() < end and self._stop_asked < 2:
             await runtime.sleep(_DRAIN_POLL)
+
+    def _end_all(self) -> None:
+        self._terminate(lambda connection: True)
+        for exchange in list(self._worker.running):
+            if exchange.task is not None:
+                exchange.task.cancel()
 
     def _all_connections(self) -> list[Connection]:
         return [*self._connections, *(connection for udp in self._udp for connection in udp.connections.values())]
@@ -287,21 +289,52 @@ def choose_runtime(config: Config) -> str:
     return name
 
 
-class EchoFilter:
-    """Tells signals from their echoes; ``now`` is of any monotonic clock."""
+async def serve(
+    app: ASGIApp,
+    config: Config,
+    *,
+    sockets: Sequence[BoundSocket] | None = None,
+    on_ready: Callable[[Sequence[BoundSocket]], None] | None = None,
+    shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
+) -> None:
+    """Serves ``app`` on the running loop (asyncio, uvloop or trio), beside whatever else runs there.
 
-    def __init__(self) -> None:
-        self._last = -inf
+    Signals are left to the caller. Cancelled, it cuts off what runs and the application's lifespan with it.
 
-    def is_echo(self, now: float) -> bool:
-        before, self._last = self._last, now
-        return now < before + _ECHO_TIME
+    Args:
+        sockets, on_ready: As for ``run``.
+        shutdown_trigger: Begins the drain when it returns; without it only cancelling ends the server.
 
+    Raises:
+        ConfigError: A setting is wrong, a file unreadable, an address taken.
+        StartupFailed: The application's startup failed.
+    """
 
-def ignore_stop_signals() -> None:
-    """For a process that is ending: a signal that comes late must not change its exit status."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    async def main(runtime: ServerRuntime) -> None:
+        server = Server(app, config, runtime, sockets=sockets)
+
+        async def wait() -> None:
+            assert shutdown_trigger is not None
+            try:
+                await shutdown_trigger()
+            finally:
+                server.stop()
+
+        waiting = runtime.spawn(wait) if shutdown_trigger is not None else None
+        try:
+            await server.serve(on_ready)
+        finally:
+            if waiting is not None:
+                waiting.cancel()
+
+    if is_asyncio():
+        from tricorn_transports.runtime.asyncio import run_here as run_on_asyncio
+
+        await run_on_asyncio(main)
+    else:
+        from tricorn_transports.runtime.anyio import run_here as run_on_anyio
+
+        await run_on_anyio(main, "trio")
 
 
 def run(

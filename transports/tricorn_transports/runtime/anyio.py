@@ -168,18 +168,19 @@ def _call(callback: Callable[[], object]) -> None:
         log.exception("a fault of the server's own")
 
 
+async def run_here(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], backend: str) -> None:
+    """Runs ``main`` on the running loop, which is one of ``backend`` (``trio`` or ``asyncio``)."""
+    failure: TransportError | None = None
+    async with anyio.create_task_group() as tasks:
+        try:
+            await main(AnyioRuntime(tasks, backend))
+        except TransportError as error:  # kept out of the group, which would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
 def run(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], backend: str) -> None:
-    """Runs ``main`` on a new loop of ``backend`` (``trio`` or ``asyncio``)."""
-
-    async def start() -> None:
-        failure: TransportError | None = None
-        async with anyio.create_task_group() as tasks:
-            try:
-                await main(AnyioRuntime(tasks, backend))
-            except TransportError as error:  # kept out of the group, which would wrap it
-                failure = error
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
-    anyio.run(start, backend=backend)
+    """Runs ``main`` on a new loop of ``backend``."""
+    anyio.run(run_here, main, backend, backend=backend)

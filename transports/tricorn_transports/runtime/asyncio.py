@@ -80,14 +80,16 @@ class AsyncioRuntime:
         self._udp: list[socket.socket] = []
         self._buffer = memoryview(bytearray(_READ))
         self._refusals = AcceptFailures()
-        loop.set_exception_handler(self._failed)
         self.now = loop.time
         self.call_at = loop.call_at
         self.call_soon = loop.call_soon
         self.sleep = asyncio.sleep
 
-    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Where no connection can be accepted, asyncio tells of each slot of the backlog, and tries again for each."""
+    def failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """The loop's handler of exceptions that nobody caught.
+
+        Where no connection can be accepted, asyncio tells of each slot of the backlog, and tries again for each.
+        """
         error, message = context.get("exception"), context["message"]
         if isinstance(error, OSError) and "accept()" in message:
             self._refusals.log(error, loop.time())
@@ -154,6 +156,11 @@ class AsyncioRuntime:
             signal.signal(number, signal.SIG_IGN)
 
 
+async def run_here(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]]) -> None:
+    """Runs ``main`` on the running loop."""
+    await main(AsyncioRuntime(asyncio.get_running_loop()))
+
+
 def run(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], *, uvloop: bool) -> None:
     """Runs ``main`` on a new loop.
 
@@ -167,7 +174,10 @@ def run(main: Callable[[ServerRuntime], Coroutine[Any, Any, None]], *, uvloop: b
         factory = uvloop_library.new_event_loop
 
     async def start() -> None:
-        await main(AsyncioRuntime(asyncio.get_running_loop()))
+        loop = asyncio.get_running_loop()
+        runtime = AsyncioRuntime(loop)
+        loop.set_exception_handler(runtime.failed)
+        await main(runtime)
 
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(start())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterable
 from math import inf
@@ -58,6 +59,15 @@ class ServerRuntime(Runtime, Protocol):
 
     def ignore_signals(self, numbers: Iterable[int]) -> None:
         """Hears these no more: they do nothing from now on, also when the loop is closed."""
+
+
+def is_asyncio() -> bool:
+    """Whether the loop that runs here is asyncio's, or one in its place."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def ends_of(sock: socket.socket) -> tuple[Address | None, tuple[str, int | None] | None]:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from tricorn_transports.config import Config
 from tricorn_transports.errors import ConfigError
-from tricorn_transports.server import STOP_SIGNALS, EchoFilter, Plan, StartupFailed
+from tricorn_transports.server import Plan, StartupFailed
+from tricorn_transports.signals import STOP_SIGNALS, EchoFilter
 from tricorn_transports.sockets import BoundSocket, bind_sockets, close_sockets, share_udp
 from tricorn_transports.supervisor.process import SignalWatch, WorkerProcess, describe_exit
 from tricorn_transports.supervisor.worker import Report
