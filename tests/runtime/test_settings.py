@@ -67,6 +67,8 @@ ENGINES = {"h1": "a", "h2": "b"}
         (["--access-log"], "1", "true", "access_log", True),
         (["--runtime", "trio"], "trio", '"trio"', "runtime", "trio"),
         (["--root-path", "/a"], "/a", '"/a"', "root_path", "/a"),
+        (["--root-path", "/a/"], "/a/", '"/a"', "root_path", "/a"),
+        (["--root-path", "/"], "", '""', "root_path", ""),
         (["--log-level", "DEBUG"], "Debug", '"debug"', "log_level", "debug"),
     ],
 )  # fmt: skip
@@ -110,6 +112,7 @@ def test_keys_may_be_written_with_hyphens(settle: Resolve) -> None:
         ([], {}, "workers =", "pyproject.toml: Invalid value (at line 2, column 10)"),
         ([], {}, "workers = 2024-01-01", "pyproject.toml: tool.tricorn.workers: a date is no value for a setting"),
         (["--tls-cert", "x"], {}, None, "tls_key: a certificate and its key go together"),
+        (["--root-path", "shop"], {}, None, "--root-path: 'shop' does not begin with /"),
         (["--bind", "http://a:80"], {}, None, "--bind: 'http://a:80' is not HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N"),
         (["--bind", "fd:3", "--bind", "fd:3"], {}, None, "--bind: fd:3 is given twice"),
         ([], {"TRICORN_TLS_CERT": ""}, None, "TRICORN_TLS_CERT: the value is empty"),

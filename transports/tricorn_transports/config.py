@@ -146,6 +146,7 @@ class Config:
         bind: Where to listen; TCP, and UDP for HTTP/3, on the same addresses.
         http: The transports to speak, by the names of ``--http``; ``None`` is all of them with TLS, else ``1.1, 2``.
         tls_cert, tls_key: Paths of PEM files; both or neither.
+        root_path: Empty, or a path that begins with a slash and ends with none; one at its end is taken off.
         engines: Engine names by transport name, where not the default (``{"h1": "h11"}``).
     """
 
@@ -190,6 +191,10 @@ class Config:
         given = [bind for bind in self.bind if bind.kind == "fd"]
         if twice := next((bind for bind in given if given.count(bind) > 1), None):
             raise ConfigError(f"bind: {twice} is given twice")
+        if self.root_path:
+            if self.root_path[0] != "/":
+                raise ConfigError(f"root_path: {self.root_path!r} does not begin with /")
+            object.__setattr__(self, "root_path", self.root_path.rstrip("/"))  # what follows it begins with one
         if self.workers < 1:
             raise ConfigError(f"workers: {self.workers} is not 1 or more")
         for group in (self.limits, self.timeouts):

@@ -5,8 +5,9 @@ Source: ASGI HTTP and WebSocket specification 2.5.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from tricorn_transports.abc import Feature
 from tricorn_transports.events import RawHeaders, RequestStarted
@@ -63,7 +64,7 @@ def _scope(kind: str, host: Host, request: RequestStarted, scheme: str, extensio
     root_path = worker.root_path
     if root_path and path.startswith("/"):  # "*" and CONNECT's authority are nowhere below it
         path = root_path + path
-        raw_path = root_path.encode("utf-8") + raw_path
+        raw_path = _encoded(root_path) + raw_path
     if request.authority:
         _set_host(request.headers, request.authority)
     return {
@@ -81,6 +82,12 @@ def _scope(kind: str, host: Host, request: RequestStarted, scheme: str, extensio
         "state": worker.state.copy(),
         "extensions": extensions,
     }
+
+
+@lru_cache(maxsize=1)
+def _encoded(root_path: str) -> bytes:
+    """As a client would have sent it."""
+    return quote(root_path, safe="/!$&'()*+,;=:@~").encode("ascii")
 
 
 def _set_host(headers: RawHeaders, authority: bytes) -> None:
