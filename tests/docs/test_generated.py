@@ -75,8 +75,12 @@ def test_flags_that_pages_name_exist() -> None:
     assert set(re.findall(r"`(--[a-z0-9-]+)`", text)) <= flags | FOREIGN_FLAGS
 
 
-#: Chromium's, and the stem of our own negative ones.
-FOREIGN_FLAGS = {"--origin-to-force-quic-on", "--no-"}
+#: Chromium's, the stem of our own negative ones, and other servers'.
+FOREIGN_FLAGS = {
+    *("--origin-to-force-quic-on", "--no-"),
+    *cli._ELSEWHERE,
+    *("--quic-bind", "--timeout", "--worker-connections"),
+}
 
 
 def test_transports_are_those_of_the_table() -> None:

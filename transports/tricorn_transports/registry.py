@@ -85,7 +85,7 @@ H1 = TransportSpec(
         "httptools": "tricorn_transports.engines.h1_httptools:HttptoolsEngine",
     },
     default_engine="h11",
-    features=("early-hints", "trailers", "websocket", "pipelining"),
+    features=("early-hints", "trailers", "websocket", "tunnel", "pipelining"),
 )
 H2 = TransportSpec(
     name="h2",
@@ -95,7 +95,7 @@ H2 = TransportSpec(
     engines={"h2": "tricorn_transports.engines.h2:H2Engine"},
     default_engine="h2",
     preface=_is_h2_preface,
-    features=("multiplex", "push", "early-hints", "trailers", "websocket"),
+    features=("multiplex", "priorities", "push", "early-hints", "trailers", "websocket", "tunnel"),
 )
 H3 = TransportSpec(
     name="h3",
@@ -104,7 +104,7 @@ H3 = TransportSpec(
     alpn=("h3",),
     engines={"aioquic": "tricorn_transports.engines.h3:create_endpoint"},
     default_engine="aioquic",
-    features=("multiplex", "early-hints", "trailers", "websocket"),
+    features=("multiplex", "priorities", "early-hints", "trailers", "websocket", "tunnel"),
 )
 
 
