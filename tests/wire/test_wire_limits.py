@@ -6,6 +6,7 @@ import socket
 
 import anyio
 import pytest
+from aioquic.quic.packet import QuicErrorCode
 
 from tricorn_transports.config import Limits, Timeouts
 from tricorn_transports.http.dates import parse_date
@@ -172,6 +173,17 @@ def test_a_connection_too_many_is_refused(net, reader, logged):
     first.close()
     second.request("GET", "/")
     assert net.connect().request("GET", "/").status == 200
+
+
+@pytest.mark.over("h3")
+def test_a_quic_connection_too_many_is_refused(net, reader, logged):
+    """RFC 9000 section 5.2.2: a client that is not answered would wait for its handshake's end."""
+    net.serve(reader, limits=Limits(max_connections=2))
+    first, second = net.connect(), net.connect()
+    for _ in range(3):
+        assert net.connect().terminated.error_code == QuicErrorCode.CONNECTION_REFUSED
+    logged("max_connections")
+    assert first.request("GET", "/").status == second.request("GET", "/").status == 200
 
 
 # ----------------------------------------------------------------------------------------------------------- times

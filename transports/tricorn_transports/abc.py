@@ -266,10 +266,13 @@ class DatagramEndpoint(Protocol):
         """The connection that ``data`` belongs to, known or new; ``None`` for one that is dropped or replied to.
 
         The caller hands ``data`` to the engine's ``receive_datagram``; this method only routes.
+
+        Raises:
+            LimitExceeded: A new connection was refused for it.
         """
 
     def replies(self) -> list[tuple[bytes, Path]]:
-        """Datagrams that belong to no connection: version negotiation, Retry, stateless reset."""
+        """Datagrams that belong to no connection: version negotiation, Retry, refusals, stateless reset."""
 
     def forget(self, engine: DatagramEngine) -> None:
         """The connection is over; its connection IDs are no longer routed."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from aioquic.buffer import Buffer
-from aioquic.quic.packet import QuicPacketType, encode_quic_version_negotiation, pull_quic_header
+from aioquic.quic.packet import QuicErrorCode, QuicPacketType, encode_quic_version_negotiation, pull_quic_header
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tricorn_transports.abc import Path
+from tricorn_transports.errors import LimitExceeded
 from tricorn_transports.quic.packet import read_long_header, stateless_reset
 
 SERVER = ("192.0.2.1", 443)
@@ -165,9 +166,38 @@ def test_a_token_is_good_from_its_address_only(net: Any) -> None:
 
 def test_half_open_connections_are_bounded(make_net: Callable[..., Any]) -> None:
     net = make_net(max_connections=4)
-    for _ in range(10):
+    for _ in range(4):
+        net.endpoint.accept(first_flight(net), PATH, 0.0)
+    with pytest.raises(LimitExceeded, match="there are 4 connections already"):
         net.endpoint.accept(first_flight(net), PATH, 0.0)
     assert net.endpoint.connections() == 4
+
+
+@pytest.mark.parametrize("version", [1, 0x6B3343CF])
+def test_a_client_that_is_refused_hears_so_at_once(make_net: Callable[..., Any], version: int) -> None:
+    net = make_net(max_connections=1)
+    net.endpoint.accept(first_flight(net), PATH, 0.0)
+    client = net.connect(run=False, original_version=version)
+    ((data, _),) = client.quic.datagrams_to_send(0.0)
+    with pytest.raises(LimitExceeded):
+        net.endpoint.accept(data, PATH, 0.0)
+    ((refusal, to),) = net.endpoint.replies()
+    assert to == PATH
+    assert len(refusal) < 100
+    client.quic.receive_datagram(refusal, SERVER, 0.0)
+    client.quic.handle_timer(client.quic.get_timer())
+    (ended,) = iter(client.quic.next_event, None)
+    assert (ended.error_code, ended.reason_phrase) == (QuicErrorCode.CONNECTION_REFUSED, "")
+
+
+def test_refusals_are_bounded(make_net: Callable[..., Any]) -> None:
+    net = make_net(max_connections=1)
+    net.endpoint.accept(first_flight(net), PATH, 0.0)
+    data = first_flight(net)
+    for _ in range(1000):
+        with pytest.raises(LimitExceeded):
+            net.endpoint.accept(data, PATH, 0.0)
+    assert len(net.endpoint.replies()) == 256
 
 
 def test_shutdown_takes_no_new_connections(net: Any) -> None:
@@ -175,6 +205,7 @@ def test_shutdown_takes_no_new_connections(net: Any) -> None:
     client = net.connect()
     net.endpoint.begin_shutdown()
     assert net.endpoint.accept(first_flight(net), PATH, 0.0) is None
+    assert len(net.endpoint.replies()) == 1  # the refusal
     stream_id = client.request()
     net.run()
     assert client.status(stream_id) == b"200"

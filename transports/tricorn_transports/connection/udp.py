@@ -10,16 +10,20 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from tricorn_transports.abc import DatagramEndpoint, DatagramEngine, Feature, Path
 from tricorn_transports.connection.base import Alarm, Connection
 from tricorn_transports.connection.datagrams import DatagramSocket
+from tricorn_transports.errors import LimitExceeded
 from tricorn_transports.events import Event
 from tricorn_transports.exchange.host import Worker
 
 _READS_PER_WAKEUP = 64
 _MAX_UNSENT = 1_024
+#: Seconds between two lines about connections that are refused.
+_SAY_AGAIN = 10.0
 
 
 class UdpConnection(Connection):
@@ -95,6 +99,7 @@ class UdpSocket:
         self._endpoint = endpoint
         self._make_alarm = make_alarm
         self._want_write = want_write
+        self._quiet_until = -inf
         self._unsent: deque[tuple[bytes, Path]] = deque(maxlen=_MAX_UNSENT)
         self.connections: dict[DatagramEngine, UdpConnection] = {}
 
@@ -118,7 +123,13 @@ class UdpSocket:
             connection.turn_alone(events)
 
     def _route(self, data: bytes, path: Path, now: float) -> UdpConnection | None:
-        engine = self._endpoint.accept(data, path, now)
+        engine = None
+        try:
+            engine = self._endpoint.accept(data, path, now)
+        except LimitExceeded as error:
+            if now >= self._quiet_until:  # a client asks more than once, and anybody can ask in others' names
+                self._quiet_until = now + _SAY_AGAIN
+                self._worker.log_peer_error(error, path.peer)
         if engine is None:
             self.send(self._endpoint.replies())
             return None

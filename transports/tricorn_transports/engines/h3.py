@@ -28,6 +28,7 @@ from tricorn_transports.errors import RemoteProtocolError
 from tricorn_transports.events import AbortReason, Event, PeerErred, RawHeaders, RequestStarted, StreamWritable
 from tricorn_transports.quic.aioquic.connection import Connection
 from tricorn_transports.quic.aioquic.http3 import MAX_REQUEST_STREAM, Code, Http3
+from tricorn_transports.quic.aioquic.refusal import refusal
 from tricorn_transports.quic.aioquic.retry import RetryTokens
 from tricorn_transports.quic.aioquic.settings import certificate_pem, configuration
 from tricorn_transports.quic.endpoint import Endpoint, Opening, QuicEngine, Routes
@@ -64,7 +65,7 @@ def create_endpoint(context: EngineContext, *, cert: str, key: str) -> Endpoint:
         quic = Connection(settings, opening, max_streams=context.limits.max_concurrent_streams)
         return H3Engine(context, quic, opening.routes, server_cert=server_cert, path=path, now=now)
 
-    return Endpoint(context, settings.supported_versions, connect, RetryTokens())
+    return Endpoint(context, settings.supported_versions, connect, RetryTokens(), refusal)
 
 
 class H3Engine:

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tricorn_transports.abc import DatagramEngine, EngineContext, Path
+from tricorn_transports.errors import LimitExceeded
 from tricorn_transports.quic.packet import (
     MIN_INITIAL_DATAGRAM,
     MIN_ORIGINAL_ID,
@@ -134,6 +135,8 @@ class Endpoint:
         versions: The QUIC versions that ``connect`` can speak, best first.
         connect: Makes the engines.
         validation: Without it nobody is asked to show its address.
+        refusal: Makes the packet that answers an Initial with CONNECTION_REFUSED, where there are too many connections
+            or the endpoint shuts down; without it such Initials are dropped, and clients wait.
         reset_key: The secret from which stateless reset tokens are made. Processes that share it can reset each
             other's connections; by default it is this endpoint's own.
         retry_from: Half-open connections from which on addresses are validated first; 0 is always.
@@ -143,6 +146,7 @@ class Endpoint:
     versions: Sequence[int]
     connect: ConnectionFactory
     validation: AddressValidation | None = None
+    refusal: Callable[[LongHeader], bytes] | None = None
     reset_key: bytes = field(default_factory=lambda: os.urandom(32))
     retry_from: int = _RETRY_FROM
     _table: dict[bytes, QuicEngine] = field(default_factory=dict, init=False)
@@ -154,7 +158,11 @@ class Endpoint:
     _closing: bool = field(default=False, init=False)
 
     def accept(self, data: bytes, path: Path, now: float) -> QuicEngine | None:
-        """The connection that ``data`` belongs to, known or new; ``None`` for one that is dropped or replied to."""
+        """The connection that ``data`` belongs to, known or new; ``None`` for one that is dropped or replied to.
+
+        Raises:
+            LimitExceeded: There are ``max_connections`` already; ``replies`` has the refusal.
+        """
         self._now = now
         if not data:
             return None
@@ -183,7 +191,8 @@ class Endpoint:
         return self._open(header, path, now)
 
     def replies(self) -> list[tuple[bytes, Path]]:
-        """Datagrams that belong to no connection: version negotiation, Retry, a close once more, stateless reset."""
+        """Datagrams that belong to no connection: version negotiation, Retry, a refusal, a close once more, a
+        stateless reset."""
         if not self._replies:
             return []
         replies, self._replies = self._replies, []
@@ -215,11 +224,15 @@ class Endpoint:
         return len(self._routes)
 
     def _open(self, header: LongHeader, path: Path, now: float) -> QuicEngine | None:
-        if (
-            self._closing
-            or self._half_open >= _MAX_HALF_OPEN
-            or len(self._routes) >= self.context.limits.max_connections
-        ):
+        if self._half_open >= _MAX_HALF_OPEN:
+            return None
+        is_full = len(self._routes) >= self.context.limits.max_connections
+        if is_full or self._closing:
+            if self.refusal is not None and len(self._replies) < _MAX_REPLIES:
+                self._reply(self.refusal(header), path)
+            if is_full and not self._closing:
+                count = len(self._routes)
+                raise LimitExceeded(f"refused, there are {count} connections already", limit="max_connections")
             return None
         original, retry_source = header.destination, None
         if self.validation is not None and (header.token or self._half_open >= self.retry_from):
