@@ -396,9 +396,31 @@ def test_a_file_that_shrinks_breaks_the_response_off(net, path, announced, event
         return  # a part that is read ends where the file does: nobody has said more
     client.wait(lambda: client.closed or client.responses[stream].over, "the end")
     eventually(lambda: errors)
+    assert "shorter" in str(errors[0])
+    assert not isinstance(errors[0], OSError)  # which would mean that the client is gone
     response = client.responses[stream]
     assert not response.ended
     assert len(response.body) < 4 * SIZE
+
+
+@pytest.mark.parametrize("target", ["/path", "/file"])
+def test_a_file_that_cannot_be_read_is_no_disconnect(net, path, target, caplog):
+    """Which an ``OSError`` of ``send`` would be, and pass in silence."""
+    errors = []
+
+    async def app(scope, receive, send):
+        await send(start(length(SIZE)))
+        try:
+            if target == "/path":
+                await send({"type": "http.response.pathsend", "path": str(path.with_name("none"))})
+            await send({"type": "http.response.zerocopysend", "file": -1, "offset": 0, "count": SIZE})
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    assert net.client(app).request("GET", target).status == 500
+    assert not isinstance(errors[0], OSError)
+    assert "the file cannot be sent" in caplog.text
 
 
 def test_a_file_that_grows_is_sent_as_announced(net, path):

@@ -91,7 +91,7 @@ class FileRegion:
         fd: The file's descriptor; -1 once it must not be used any more: the response cannot be completed.
         offset: In bytes; it moves on with what is sent.
         left: Bytes that are still to be sent.
-        stream_id: Whose part of a body it is: that exchange is told when ``left`` has become 0.
+        stream_id: Whose part of a body it is: that exchange is told when ``left`` has become 0, or of an ``error``.
         error: Why the file could not be sent to its end.
     """
 

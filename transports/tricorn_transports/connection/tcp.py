@@ -317,19 +317,26 @@ class TcpConnection(Connection):
         """Goes on with the file, until the socket takes no more or the file is out."""
         region, copier, transport = self._region, self._copier, self._transport
         assert region is not None
-        assert copier is not None
         assert transport is not None
         if transport.get_write_buffer_size():  # must not be overtaken
             self._paused = True
             return
-        try:
-            if region.fd >= 0:
-                copier.copy(region)
-        except OSError as error:
-            region.error = None if isinstance(error, ConnectionError) else error
-            region.fd = -1
-        if region.fd < 0:
+        if region.fd < 0 or copier is None:
             self.fail()
+            return
+        try:
+            copier.copy(region)
+        except ConnectionError:
+            self.fail()
+            return
+        except OSError as error:
+            region.error, region.fd = error, -1
+        if region.error is not None:
+            # Its exchange ends the response, so that the application hears why; nothing is written before that.
+            self._paused = True
+            copier.close()
+            self._copier = None
+            self._dispatch(StreamWritable(region.stream_id))
         elif region.left:
             self._paused = True
             if self._due == inf:

@@ -202,10 +202,16 @@ class HttpExchange(StreamExchange):
             self._promise(message["path"], message.get("headers", ()))
         elif kind == "http.response.trailers":
             self._send_trailers(message)
-        elif kind == "http.response.pathsend":
-            await self._send_path(message["path"])
         else:
-            await self._send_open_file(message)
+            try:
+                if kind == "http.response.pathsend":
+                    await self._send_path(message["path"])
+                else:
+                    await self._send_open_file(message)
+            except ClientDisconnected:
+                raise
+            except OSError as error:  # which would tell the application that its client is gone (ASGI 2.4)
+                raise LocalProtocolError(f"the file cannot be sent: {error}") from error
 
     # ------------------------------------------------------------------------------------------------------ inbound
 
@@ -407,7 +413,7 @@ class HttpExchange(StreamExchange):
         cast("FileEngine", self._engine).send_file(self.stream_id, region)
         try:
             self._host.flush()
-            while region.left and self._state is not SendState.ABORTED:
+            while region.left and region.error is None and self._state is not SendState.ABORTED:
                 await self._wait(self._senders)
         finally:
             if region.left:  # broken off, or the application was cancelled and will close the file

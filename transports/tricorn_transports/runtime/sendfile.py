@@ -64,7 +64,7 @@ class SocketCopier:
                         return
                 sent = _copy(self._socket, region.fd, region.offset, self._loaded - region.offset)
                 if sent == 0:
-                    raise OSError(f"the file has become shorter: {region.left} bytes of it are missing")
+                    raise OSError(f"it has become shorter, {region.left} bytes are missing")
                 region.offset += sent
                 region.left -= sent
         except (BlockingIOError, InterruptedError):
