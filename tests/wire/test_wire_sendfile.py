@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 
@@ -401,6 +402,24 @@ def test_a_file_that_shrinks_breaks_the_response_off(net, path, announced, event
     response = client.responses[stream]
     assert not response.ended
     assert len(response.body) < 4 * SIZE
+
+
+@pytest.mark.on("asyncio", "uvloop")
+def test_only_what_has_left_is_in_the_access_log(net, path, eventually, caplog):
+    caplog.set_level(logging.INFO, "tricorn.access")
+    net.serve(app_of(path, lambda file: copy(file), fields=[length(SIZE)]), access_log=True)
+    client = slow_client(net)
+    stream = client.open("GET", "/")
+    client.wait(lambda: client.responses[stream].headers, "the head")
+    client.close()
+
+    def logged():
+        return [record.size for record in caplog.records if record.name == "tricorn.access"]
+
+    eventually(logged)
+    assert logged()[0] < SIZE
+    assert bytes(net.connect().request("GET", "/").body) == path.read_bytes()
+    eventually(lambda: logged()[1:] == [SIZE])
 
 
 @pytest.mark.parametrize("target", ["/path", "/file"])

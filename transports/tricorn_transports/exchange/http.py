@@ -55,7 +55,7 @@ class HttpExchange(StreamExchange):
     """
 
     __slots__ = (
-        "_body", "_body_size", "_bodyless", "_burst", "_delivered", "_disconnect_callbacks", "_ended",
+        "_body", "_body_size", "_bodyless", "_burst", "_copying", "_delivered", "_disconnect_callbacks", "_ended",
         "_expects_continue", "_head", "_hints", "_left", "_pace", "_peer_left", "_room", "_state", "_trailers",
         "_trailers_out",
     )  # fmt: skip
@@ -79,6 +79,7 @@ class HttpExchange(StreamExchange):
         self._bodyless = False
         self._left: int | None = None  # of the announced content-length
         self._trailers_out: RawHeaders | None = None  # announced, and what came of them
+        self._copying: FileRegion | None = None  # counted as sent already
         self._room = 0
         self._burst = 0  # bytes sent since the application last waited
 
@@ -411,6 +412,7 @@ class HttpExchange(StreamExchange):
         if self._head is not None:
             self._send_head(self._head)
         cast("FileEngine", self._engine).send_file(self.stream_id, region)
+        self._copying = region
         try:
             self._host.flush()
             while region.left and region.error is None and self._state is not SendState.ABORTED:
@@ -418,9 +420,9 @@ class HttpExchange(StreamExchange):
         finally:
             if region.left:  # broken off, or the application was cancelled and will close the file
                 region.fd = -1
-                self._sent -= region.left
                 if self._state is not SendState.ABORTED:
                     self._abort(AbortReason.INTERNAL_ERROR)
+            self._copying = None
         if region.error is not None:
             raise region.error
         if region.left:
@@ -468,6 +470,8 @@ class HttpExchange(StreamExchange):
     def _give_up(self, status: int) -> None:
         """The response cannot be completed; the application learns it as a disconnect."""
         self._state = SendState.ABORTED
+        if self._copying is not None:
+            self._sent -= self._copying.left
         self._log_access(self._request.method.decode("latin-1"), status)
         self._body.clear()
         self._return_credit()
