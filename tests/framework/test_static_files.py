@@ -528,6 +528,32 @@ async def test_a_fifo_in_a_file_s_place_is_not_waited_for(folder, client, monkey
     assert (await client.get("/assets/app.js")).status == 404
 
 
+@pytest.mark.parametrize("path", ["docs/deep/note", "alias/deep/note", "docs/deep/app.js"])
+async def test_a_link_in_a_directory_s_place_is_not_followed(folder, tmp_path, client_of, monkeypatch, path):
+    """Not even one that is put there after the path was looked at."""
+    from tricorn.static import lookup
+
+    (folder / "alias").symlink_to("docs")
+    for place in (folder / "docs", tmp_path / "elsewhere"):
+        write(place / "deep" / "note", b"secret" if place.name == "elsewhere" else b"a note")
+        write(place / "deep" / "app.js.gz", b"secret")
+    write(folder / "docs" / "deep" / "app.js", b"let a;")
+    real = lookup.open_file
+
+    def replaced(entry):
+        if not (folder / "docs").is_symlink():
+            (folder / "docs").rename(folder / "was")
+            (folder / "docs").symlink_to(tmp_path / "elsewhere")
+        return real(entry)
+
+    for patched, status in ((real, 200), (replaced, 404)):
+        monkeypatch.setattr(lookup, "open_file", patched)
+        client = await client_of(App([Mount("/", StaticFiles(folder))]))
+        assert (await client.get(f"/{path}", headers={"accept-encoding": "gzip"})).status == status
+    following = await client_of(App([Mount("/", StaticFiles(folder, follow_symlinks=True))]))
+    assert (await following.get("/docs/deep/note")).body == b"secret"
+
+
 async def test_nor_is_it_by_a_response_of_its_own(folder, client_of):
     os.mkfifo(folder / "fifo")
     client = await client_of(App([Route("/", lambda: FileResponse(folder / "fifo"))]))

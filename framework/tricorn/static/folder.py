@@ -2,7 +2,8 @@
 
 Rules of this module: everything here asks the file system and may block. A path is looked at before it is opened:
 opening a device can do things, and opening a FIFO waits for somebody. Only regular files are opened, and never through
-a symbolic link that is not settled: unless links are followed, what a link leads to must lie below the directory, too.
+a symbolic link that is not settled: unless links are followed, what a link leads to must lie below the directory, too,
+and each name on the way there is opened for itself, so that a link that was put there since is not followed.
 What cannot be found, what may not be read and what is something else are all the same to a client: not there.
 """
 
@@ -22,6 +23,8 @@ _ABSENT: Final = frozenset({EACCES, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT,
 _FLAGS: Final = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
 )
+# With O_PATH a directory need not be readable, as long as it may be passed through.
+_DIRECTORY: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_DIRECTORY", "O_PATH"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class Entry:
     Attributes:
         asked: Its path by the names that it was asked for.
         path: Where it really is.
+        root: The directory that ``path`` must not leave; empty if it may be anywhere.
     """
 
     asked: str
     path: str
+    root: str
     info: os.stat_result
 
     @property
@@ -102,13 +107,13 @@ class Folder:
 
     def _settle(self, path: str, info: os.stat_result, linked: bool) -> Entry | None:
         if not linked:
-            return Entry(path, path, info)
-        real = os.path.realpath(path, strict=True)
+            return Entry(path, path, "" if self.follow_symlinks else self.path, info)
+        real, root = os.path.realpath(path, strict=True), ""
         if not self.follow_symlinks:
-            root = os.path.join(os.path.realpath(self.path), "")
-            if not real.startswith(root):
+            root = os.path.realpath(self.path)
+            if not real.startswith(os.path.join(root, "")):
                 return None
-        return Entry(path, real, os.stat(real))
+        return Entry(path, real, root, os.stat(real))
 
 
 def open_file(entry: Entry) -> FileIO | None:
@@ -120,7 +125,7 @@ def open_file(entry: Entry) -> FileIO | None:
     if not entry.is_file:
         return None
     try:
-        file = FileIO(entry.path, opener=lambda path, _: os.open(path, _FLAGS))
+        file = FileIO(entry.path, opener=lambda path, _: _open(entry.root, path))
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
@@ -129,3 +134,18 @@ def open_file(entry: Entry) -> FileIO | None:
         return file
     file.close()  # something else has taken its place
     return None
+
+
+def _open(root: str, path: str) -> int:
+    """Opens a path, of which nothing below ``root`` may be a link."""
+    if not root:
+        return os.open(path, _FLAGS)
+    *directories, last = path.removeprefix(root).lstrip(os.sep).split(os.sep)
+    at = os.open(root, _DIRECTORY)
+    try:
+        for name in directories:
+            outer, at = at, os.open(name, _DIRECTORY | _FLAGS, dir_fd=at)
+            os.close(outer)
+        return os.open(last, _FLAGS, dir_fd=at)
+    finally:
+        os.close(at)
