@@ -229,6 +229,25 @@ async def test_a_variant_that_is_older_is_of_another_version(folder, client):
     assert (response.body, response.headers.get("content-encoding")) == (b"new", None)
 
 
+@pytest.mark.parametrize(
+    ("variant", "original", "is_current"),
+    [
+        (OLD * 10**9 + 500_000_000, OLD * 10**9 + 500_000_000, True),
+        (OLD * 10**9 + 500_000_000, OLD * 10**9 + 504_000_000, False),  # one tick of the kernel
+        (OLD * 10**9 + 500_000_000, OLD * 10**9 + 500_000_238, True),  # by os.utime with floats
+        (OLD * 10**9, OLD * 10**9 + 500_000_000, True),  # cut to the second, as brotli does it
+        (OLD * 10**9 - 1, OLD * 10**9 + 500_000_000, False),
+        ((OLD - 1) * 10**9, OLD * 10**9, False),
+    ],
+)
+async def test_times_within_one_second(folder, client, variant, original, is_current):
+    os.utime(folder / "app.css", ns=(original, original))
+    for suffix in ("br", "zst", "gz"):
+        os.utime(folder / f"app.css.{suffix}", ns=(variant, variant))
+    response = await client.get("/assets/app.css", headers={"accept-encoding": "br"})
+    assert response.body == (BROTLI if is_current else CSS)
+
+
 async def test_a_variant_that_is_no_file_is_none(folder, client):
     (folder / "app.js.br").mkdir()
     assert (await client.get("/assets/app.js", headers={"accept-encoding": "br"})).body == b"let a;"
