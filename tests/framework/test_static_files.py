@@ -429,6 +429,7 @@ async def test_an_index_and_a_page_for_what_is_missing(folder, client_of):
     assert (index.status, index.body, index.headers["content-type"]) == (200, b"<p>index", "text/html; charset=utf-8")
     redirect = await client.get("/site/docs?a=b", follow_redirects=False)
     assert (redirect.status, redirect.headers["location"]) == (308, "./docs/?a=b")
+    assert redirect.headers["cache-control"] == "no-cache"
     for path in ("/site/none", "/site/", "/site/bare", "/site/bare/", "/site/../secret.txt", "/site/%2e%2e/secret.txt"):
         response = await client.get(path)
         assert (response.status, response.body) == (404, b"<p>none"), path

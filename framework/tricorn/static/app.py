@@ -203,7 +203,8 @@ class StaticFiles:
         last = quote(scope["path"].rpartition("/")[2], safe=PATH_SAFE)
         query = scope.get("query_string", b"").decode("latin-1")
         target = f"./{last}/?{query}" if query else f"./{last}/"
-        await RedirectResponse(target, 308)(scope, receive, send)
+        # For now: without a policy browsers keep a 308 for good, and the directory may become a file one day.
+        await RedirectResponse(target, 308, {"cache-control": "no-cache"})(scope, receive, send)
 
     # ----------------------------------------------------------------------- what a mounted router of ours is asked
 
