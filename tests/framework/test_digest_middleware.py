@@ -11,10 +11,22 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse as StarletteText
 from starlette.routing import Route as StarletteRoute
 
-from tricorn import App, FileResponse, HTTPException, Middleware, Request, Response, Route, StreamingResponse
+from tricorn import (
+    App,
+    FileResponse,
+    HTTPException,
+    Middleware,
+    Mount,
+    Request,
+    Response,
+    Route,
+    StaticFiles,
+    StreamingResponse,
+)
 from tricorn.caching.digest import Algorithm, digest_field, parse_digests
 from tricorn.middleware import CompressionMiddleware, ConditionalMiddleware, DigestMiddleware
 from tricorn.response import SeekableResponse
+from tricorn.response.filetag import MAX_HASHED_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -235,20 +247,79 @@ class Source:
         yield HELLO[offset : offset + count]
 
 
-@pytest.mark.parametrize("kind", ["file", "source"])
-async def test_files_and_sources_have_trailers_where_a_length_leaves_room(client_of, tmp_path, kind):
-    path = tmp_path / "a.json"
-    path.write_bytes(HELLO)
-    client = await client_of(app_of(lambda: FileResponse(path) if kind == "file" else SeekableResponse(Source())))
-    assert (await client.get("/")).trailers.multi_items() == []
-    client = await client_of(
-        client.app if hasattr(client, "app") else app_of(lambda: FileResponse(path)), http_version="2"
-    )
+async def test_a_source_has_trailers_where_a_length_leaves_room(client_of):
+    app = app_of(lambda: SeekableResponse(Source()))
+    assert (await (await client_of(app)).get("/")).trailers.multi_items() == []
+    client = await client_of(app, http_version="2")
     response = await client.get("/")
     assert (response.body, response.trailers.multi_items()) == (HELLO, [("repr-digest", SHA256)])
     assert response.headers["content-length"] == "19"
     part = await client.get("/", headers={"range": "bytes=10-18"})
     assert (part.status, part.body, part.trailers.multi_items()) == (206, HELLO[10:], [])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A file, and one that was compressed before, as a response and as a static file."""
+    path = tmp_path / "a.json"
+    path.write_bytes(HELLO)
+    (tmp_path / "a.json.br").write_bytes(CODED)
+    routes = [Route("/response", lambda: FileResponse(path)), Mount("/static", StaticFiles(tmp_path, html=True))]
+    return App(routes, middleware=[Middleware(DigestMiddleware, unasked=BOTH)])
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+async def test_of_a_file_they_are_known_before_it_is_sent(client_of, files, version):
+    client = await client_of(files, http_version=version)
+    for path in ("/response", "/static/a.json"):
+        whole, head = await client.get(path), await client.head(path)
+        assert digests(whole.headers) == {"content-digest": SHA256, "repr-digest": SHA256}
+        assert digests(head.headers) == {"content-digest": EMPTY, "repr-digest": SHA256}
+        part = await client.get(path, headers={"range": "bytes=10-18"})
+        several = await client.get(path, headers={"range": "bytes=0-0,10-18"})
+        for response in (part, several):
+            assert (response.status, digests(response.headers)) == (206, {"repr-digest": SHA256})
+        same = await client.get(path, headers={"if-none-match": whole.headers["etag"]})
+        assert (same.status, digests(same.headers)) == (304, {})
+        for response in (whole, head, part, several, same):
+            assert response.trailers.multi_items() == []
+    coded = await client.get("/static/a.json", headers={"accept-encoding": "br"})
+    assert digests(coded.headers) == dict.fromkeys(BOTH, digest_field(CODED))
+
+
+async def test_a_file_whose_digest_is_known_is_left_to_the_server(foreign, tmp_path):
+    (tmp_path / "a").write_bytes(HELLO * 10_000)
+    app = App([Mount("/", StaticFiles(tmp_path))], middleware=[DigestMiddleware])
+    server = foreign(app, path="/a", extensions={"http.response.zerocopysend": {}})
+    await server.run()
+    assert server.headers[b"repr-digest"] == digest_field(HELLO * 10_000).encode()
+    assert [message["type"] for message in server.sent[1:]] == ["http.response.zerocopysend"]
+
+
+async def test_another_digest_of_a_file_than_the_known_one_is_a_trailer(client_of, files):
+    client = await client_of(files, http_version="2")
+    response = await client.get("/response", headers={"want-content-digest": "sha-512=1"})
+    assert (digests(response.headers), response.body) == ({}, HELLO)
+    assert digests(response.trailers) == {"content-digest": SHA512, "repr-digest": SHA256}
+
+
+@pytest.mark.parametrize("times", [100, 10_000])
+async def test_of_a_file_that_is_compressed_on_the_way_they_are_of_what_comes_out(client_of, tmp_path, times):
+    (tmp_path / "a.txt").write_bytes(HELLO * times)
+    app = App([Mount("/", StaticFiles(tmp_path))], middleware=[DigestMiddleware, CompressionMiddleware])
+    client = await client_of(app, http_version="2")
+    response = await client.get("/a.txt", headers={"accept-encoding": "gzip"})
+    assert gzip.decompress(response.body) == HELLO * times
+    assert digests(response.headers) | digests(response.trailers) == {"repr-digest": digest_field(response.body)}
+
+
+async def test_a_large_file_is_not_read_for_its_digest(client_of, tmp_path):
+    content = bytes(MAX_HASHED_BYTES + 1)
+    (tmp_path / "large").write_bytes(content)
+    client = await client_of(App([Mount("/", StaticFiles(tmp_path))], middleware=[DigestMiddleware]), http_version="2")
+    assert digests((await client.head("/large")).headers) == {}
+    response = await client.get("/large")
+    assert digests(response.trailers) == {"repr-digest": digest_field(content)}
 
 
 async def test_digests_are_of_what_was_compressed(client_of):

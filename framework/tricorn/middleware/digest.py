@@ -26,6 +26,7 @@ from tricorn.headers import Headers, RawHeaders
 from tricorn.middleware.bodies import compute
 from tricorn.middleware.problem import error_response
 from tricorn.middleware.trailing import TrailingResponse
+from tricorn.response.offer import OFFER
 from tricorn.types import ASGIApp, Message, Receive, Scope, Send
 from tricorn_transports.http.fields import split_list
 
@@ -43,7 +44,7 @@ _INLINE_BYTES: Final = 512 * 1024
 
 class DigestMiddleware:
     """Adds ``Content-Digest`` and ``Repr-Digest``: as header fields if the body is there in one piece, else as trailer
-    fields, where server and protocol have room for them.
+    fields, where server and protocol have room for them. That of a file which its ETag was made of is a header field.
 
     Whoever asks for a field by ``Want-Content-Digest`` or ``Want-Repr-Digest`` gets it, with the algorithm that it
     likes best.
@@ -124,7 +125,26 @@ class _Response(TrailingResponse):
             if field.encode("ascii") not in names and not (is_part and field == "repr-digest")
         }
         is_empty = start["status"] < 200 or start["status"] in (204, 205, 304)
-        return start if is_empty or not self._wanted else None
+        if is_empty or not self._wanted:
+            return start
+        known = self._known_fields(start)
+        return {**start, "headers": [*start.get("headers", ()), *known]} if known else None
+
+    def _known_fields(self, start: Message) -> RawHeaders:
+        """The fields of a body whose digest is known before it is read."""
+        offer = start.get(OFFER)
+        if (
+            offer is None
+            or not offer.open
+            or offer.sha256 is None
+            or set(self._wanted.values()) != {Algorithm.SHA_256}
+            or not offer.is_as_made(start["status"], dict(start["headers"]).get)
+        ):
+            return []
+        value = format_digests({Algorithm.SHA_256: bytes.fromhex(offer.sha256)})
+        of_nothing = digest_field(b"")  # of which a response to HEAD consists (appendix B.2)
+        is_head = self.scope["method"] == "HEAD"
+        return [_pair(field, of_nothing if is_head and field == "content-digest" else value) for field in self._wanted]
 
     async def header_fields(self, start: Message, body: bytes | None) -> RawHeaders:
         if body is None:

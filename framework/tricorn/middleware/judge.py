@@ -258,18 +258,11 @@ class Judge:
 
     async def _judge_offer(self, fields: ResponseFields, offer: Offer) -> None:
         """A body that asks what is wanted of it."""
-        length = offer.length
-        if length is not None:
-            is_same = (
-                fields.get(b"content-length") == b"%d" % length
-                and fields.get(b"content-encoding") == offer.coding
-                and fields.start["status"] == 200
-            )
-            is_strong = not (fields.get(b"etag") or b"").startswith(b"W/")
-            if is_same and is_strong and not fields.refuses_ranges():
-                fields.accept_ranges()
-            else:
-                length = None
+        length = None
+        is_strong = not (fields.get(b"etag") or b"").startswith(b"W/")
+        if is_strong and not fields.refuses_ranges() and offer.is_as_made(fields.start["status"], fields.get):
+            length = offer.length
+            fields.accept_ranges()
         if self._conditions is not None:
             offer.parts = await self._decide(fields, self._conditions, length)
         if offer.parts is None:

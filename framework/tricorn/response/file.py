@@ -108,18 +108,20 @@ class OpenFile:
     Attributes:
         file: Opened by its absolute path.
         info: Of what was opened, not of what the name means by now. No more than its size is sent.
+        sha256: Of the content, in hexadecimal, if it is known.
         content: Of a small file, if it was read already.
     """
 
     file: FileIO
     info: os.stat_result
-    content: bytes | None = None
+    sha256: str | None
+    content: bytes | None
 
     @classmethod
-    def of(cls, file: FileIO, info: os.stat_result) -> Self:
+    def of(cls, file: FileIO, info: os.stat_result, sha256: str | None) -> Self:
         """The file, read if it is a small one. Blocks."""
         size = info.st_size
-        return cls(file, info, os.pread(file.fileno(), size, 0) if size <= SMALL_BYTES else None)
+        return cls(file, info, sha256, os.pread(file.fileno(), size, 0) if size <= SMALL_BYTES else None)
 
     def last_modified(self) -> str:
         """``Last-Modified``, never later than the response itself (RFC 9110 section 8.8.2.1)."""
@@ -141,7 +143,7 @@ async def send_file(opened: OpenFile, start: Message, scope: Scope, receive: Rec
 
     async def run() -> None:
         nonlocal can_copy
-        offered = await offer.start(scope, send, start, size)
+        offered = await offer.start(scope, send, start, size, opened.sha256)
         parts = offered.parts
         extensions = _file_extensions(scope, send, offered.seen) if content is None else ()
         can_copy = "http.response.zerocopysend" in extensions
@@ -196,10 +198,10 @@ def _open(path: str, tagged: bool) -> tuple[OpenFile, ETag | None]:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise IsADirectoryError(f"{path} is not a regular file")
-        tag = None
+        tag = sha256 = None
         if tagged:
-            tag, info = file_etag(file.fileno())
-        return OpenFile.of(file, info), tag
+            tag, info, sha256 = file_etag(file.fileno())
+        return OpenFile.of(file, info, sha256), tag
     except BaseException:
         file.close()
         raise

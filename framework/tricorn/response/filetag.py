@@ -13,7 +13,7 @@ import os
 from hashlib import sha256
 from threading import Lock
 from time import sleep, time_ns
-from typing import Final
+from typing import Final, NamedTuple
 
 from tricorn.caching.etag import ETag
 
@@ -33,30 +33,45 @@ _known: dict[_State, str] = {}
 _lock = Lock()
 
 
-def file_etag(fd: int) -> tuple[ETag, os.stat_result]:
-    """The tag of an open file, and what ``fstat`` said of the state that it is the tag of.
+class Tagged(NamedTuple):
+    """A file's tag.
 
-    Blocks; the file's position stays where it is.
+    Attributes:
+        tag: Strong, but for a large file that has changed just now.
+        info: What ``fstat`` said of the state that it is the tag of.
+        sha256: Of the content in this state, in hexadecimal, where it was read.
     """
+
+    tag: ETag
+    info: os.stat_result
+    sha256: str | None
+
+
+def file_etag(fd: int) -> Tagged:
+    """The tag of an open file. Blocks; the file's position stays where it is."""
     info = os.fstat(fd)
     if info.st_size <= MAX_HASHED_BYTES:
-        return ETag(content_digest(fd, info)[:_TAG_LENGTH]), info
+        return _by_content(content_digest(fd, info), info)
     if 0 <= time_ns() - info.st_ctime_ns < _TICK_NS:
         sleep(_TICK_NS / 1e9)  # a write that comes now gets another time than the one before
         info = os.fstat(fd)
     coarse = info.st_ctime_ns % 1_000_000_000 == 0
     fresh = time_ns() - info.st_ctime_ns < (_COARSE_NS if coarse else _TICK_NS)
-    return ETag.of(*_state(info), weak=fresh), info
+    return Tagged(ETag.of(*_state(info), weak=fresh), info, known_digest(info))
 
 
-def known_etag(info: os.stat_result) -> ETag | None:
+def known_etag(info: os.stat_result) -> Tagged | None:
     """The tag of a file in this state, if it can be told without reading it and without waiting."""
+    digest = known_digest(info)
     if info.st_size <= MAX_HASHED_BYTES:
-        digest = known_digest(info)
-        return None if digest is None else ETag(digest[:_TAG_LENGTH])
+        return None if digest is None else _by_content(digest, info)
     if 0 <= time_ns() - info.st_ctime_ns < _COARSE_NS:
         return None
-    return ETag.of(*_state(info))
+    return Tagged(ETag.of(*_state(info)), info, digest)
+
+
+def _by_content(digest: str, info: os.stat_result) -> Tagged:
+    return Tagged(ETag(digest[:_TAG_LENGTH]), info, digest)
 
 
 def known_digest(info: os.stat_result) -> str | None:

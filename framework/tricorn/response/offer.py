@@ -29,6 +29,7 @@ class Offer:
     Args:
         length: In bytes; ``None`` for a body that cannot seek.
         coding: The response's ``Content-Encoding``.
+        sha256: Of the body, in hexadecimal, if it is known.
 
     Attributes:
         open: It can be taken: the start message is on its way. Later it is too late to choose.
@@ -36,24 +37,38 @@ class Offer:
         parts: What to send: ``None`` for the whole; nothing at all (not even an empty body message) for no parts.
     """
 
-    __slots__ = ("coding", "length", "open", "parts", "seen")
+    __slots__ = ("coding", "length", "open", "parts", "seen", "sha256")
 
-    def __init__(self, length: int | None, coding: bytes | None) -> None:
+    def __init__(self, length: int | None, coding: bytes | None, sha256: str | None = None) -> None:
         self.length = length
         self.coding = coding
+        self.sha256 = sha256
         self.open = True
         self.seen = False
         self.parts: Parts | None = None
 
+    def is_as_made(self, status: int, field: Callable[[bytes], bytes | None]) -> bool:
+        """Whether a response is still of the body that was offered, of which the length is known.
 
-async def start(scope: Scope, send: Send, message: Message, length: int | None) -> Offer:
+        Args:
+            field: Gives the response's fields by their names.
+        """
+        return (
+            self.length is not None
+            and status == 200
+            and field(b"content-length") == b"%d" % self.length
+            and field(b"content-encoding") == self.coding
+        )
+
+
+async def start(scope: Scope, send: Send, message: Message, length: int | None, sha256: str | None = None) -> Offer:
     """Sends a start message with an offer, where somebody may take it.
 
     Raises:
         ClientDisconnect: The client has gone.
     """
     coding = None if length is None else dict(message["headers"]).get(b"content-encoding")
-    offer = Offer(length, coding)
+    offer = Offer(length, coding, sha256)
     if CONDITIONAL in scope and scope.get("method") in ("GET", "HEAD") and 200 <= message["status"] < 300:
         message[OFFER] = offer
     await transmit(send, message)

@@ -15,7 +15,7 @@ from tricorn.caching.etag import ETag
 from tricorn.exceptions import NoRoute
 from tricorn.negotiation import choose_coding
 from tricorn.response.file import OpenFile
-from tricorn.response.filetag import content_digest, file_etag, known_digest, known_etag
+from tricorn.response.filetag import Tagged, content_digest, file_etag, known_digest, known_etag
 from tricorn.static.fingerprint import with_hash, without_hash
 from tricorn.static.folder import Entry, Folder, open_file
 from tricorn.static.names import names_of
@@ -133,13 +133,13 @@ class Lookup:
         if file is None:
             return None
         try:
-            tag, info = _tag(file.fileno(), blocking)
+            tag, info, sha256 = _tag(file.fileno(), blocking)
             if digest is not None and coding is None and not content_digest(file.fileno(), info).startswith(digest):
                 file.close()  # replaced in between: nobody may keep this for a year under that name
                 return None
             if coding is not None:
                 tag = ETag(f"{tag.value}-{coding}", tag.weak)
-            opened = OpenFile.of(file, info)
+            opened = OpenFile.of(file, info, sha256)
         except BaseException:
             file.close()
             raise
@@ -194,11 +194,8 @@ def _is_as_new(variant: os.stat_result, original: os.stat_result) -> bool:
     return variant.st_mtime_ns + 1000 >= original.st_mtime_ns
 
 
-def _tag(fd: int, blocking: bool) -> tuple[ETag, os.stat_result]:
-    info = os.fstat(fd)
-    tag = known_etag(info)
-    if tag is not None:
-        return tag, info
-    if not blocking:
+def _tag(fd: int, blocking: bool) -> Tagged:
+    known = known_etag(os.fstat(fd))
+    if known is None and not blocking:
         raise MustBlock
-    return file_etag(fd)
+    return known or file_etag(fd)
