@@ -64,6 +64,21 @@ def test_what_becomes_of_a_stored_response(control: str, text: str) -> None:
     assert in_words(cache_control=control) == text
 
 
+@pytest.mark.parametrize("status", [300, 301, 308, 410])
+@pytest.mark.parametrize("fields", [{}, {"last-modified": format_date(NOW - 86_400)}])
+def test_what_browsers_keep_for_good_is_told_so(status: int, fields: dict[str, str]) -> None:
+    text = " ".join("\n".join(report(fields, status=status)).split())
+    assert f"no lifetime is given: browsers may keep a {status} for good, others take it as stale at once" in text
+    assert f"without a lifetime: browsers may keep this {status} for good" in text
+
+
+def test_what_varies_on_anything_is_never_fresh() -> None:
+    text = "\n".join(report({"cache-control": "public, max-age=60", "vary": "*", "etag": '"v1"'}))
+    assert "revalidated before every use (Vary: RFC 9111, 4.1)" in text
+    assert "fresh" not in text
+    assert "  Vary: *: what is stored" in "\n".join(report({"cache-control": "max-age=60", "vary": "Cookie, *"}))
+
+
 def test_what_has_no_validator_is_fetched() -> None:
     assert in_words(cache_control="max-age=60", has_validator=False).endswith(", then fetched anew")
 
@@ -79,9 +94,9 @@ def test_age_counts() -> None:
     assert old.startswith("stale already, 1 hour old with a lifetime of 10 minutes (")
 
 
-def report(fields: dict[str, str], width: int = 80, **others: Answer) -> list[str]:
+def report(fields: dict[str, str], width: int = 80, *, status: int = 200, **others: Answer) -> list[str]:
     headers = Headers([(name.encode(), value.encode()) for name, value in fields.items()])
-    seen = Observed(Asked("GET", "/a", Headers()), Answer(200, headers, b"hello"), NOW, **others)
+    seen = Observed(Asked("GET", "/a", Headers()), Answer(status, headers, b"hello"), NOW, **others)
     return [str(line) for line in lines(explain(seen), width)]
 
 

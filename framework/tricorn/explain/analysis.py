@@ -130,6 +130,8 @@ def _cache(seen: Observed, cache: Literal["private", "shared", "targeted"], *tar
         targets=targets,
     )
     freshness = freshness_of(answer.status, answer.headers, now=seen.now, shared=shared, targets=targets)
+    if _vary(answer).any:  # no request matches what is stored (RFC 9111 section 4.1)
+        freshness = replace(freshness, must_validate=True)
     return CacheFacts(
         cache=cache,
         field=choose_policy(answer.headers, targets).field,
@@ -141,9 +143,13 @@ def _cache(seen: Observed, cache: Literal["private", "shared", "targeted"], *tar
 
 
 def _varies(answer: Answer, request: Headers) -> VaryFacts:
-    vary = Vary.parse(answer.field("vary") or "")
+    vary = _vary(answer)
     values = dict(vary.key(request) or ())
     return VaryFacts(vary.any, tuple(VariedField(name, values[name.lower()]) for name in vary.names))
+
+
+def _vary(answer: Answer) -> Vary:
+    return Vary.parse(answer.field("vary") or "")
 
 
 def _revalidation(seen: Observed, size: int | None) -> RevalidationFacts | None:

@@ -17,8 +17,9 @@ from tricorn.caching.freshness import HEURISTIC_STATUSES, Freshness, Source, Sto
 from tricorn.caching.targeted import parse_targeted
 from tricorn.explain.facts import CacheFacts, Explanation, Finding, Observed
 from tricorn.explain.findings import Check, finding
-from tricorn.explain.words import duration
+from tricorn.explain.words import KEPT_FOR_GOOD, duration
 from tricorn_transports.http.dates import parse_date
+from tricorn_transports.http.fields import split_list
 
 #: What a response has to be fresh for before a reload that skips its validation is worth a directive: a day.
 _LONG: Final = 86_400
@@ -69,11 +70,10 @@ def _lifetime(seen: Observed, facts: Explanation) -> Iterator[Finding]:
 
 def _guessed(status: int, fresh: Freshness) -> Finding:
     guess = f"for about {duration(fresh.lifetime)}" if fresh.lifetime else "for as long as they like"
-    if status >= 400:
-        return finding("cacheable-error", f"without a lifetime: caches may reuse this {status} {guess}")
-    if status in (301, 308):
-        return finding("heuristic-freshness", f"without a lifetime: browsers may keep this {status} for good")
-    return finding("heuristic-freshness", f"without a lifetime: caches may reuse it {guess}")
+    code, what = ("cacheable-error", f"this {status}") if status >= 400 else ("heuristic-freshness", "it")
+    if status in KEPT_FOR_GOOD:
+        return finding(code, f"without a lifetime: browsers may keep this {status} for good")
+    return finding(code, f"without a lifetime: caches may reuse {what} {guess}")
 
 
 def _set_cookie(seen: Observed, facts: Explanation) -> Iterator[Finding]:
@@ -109,15 +109,15 @@ def _vary(seen: Observed, facts: Explanation) -> Iterator[Finding]:
     if not _storing(facts):
         return
     if facts.varies.any:
-        text = (seen.answer.field("vary") or "").strip()
-        read = "Vary: *" if text == "*" else "Vary cannot be read and counts as *"
+        names = split_list(seen.answer.field("vary") or "")
+        read = "Vary: *" if "*" in names else "Vary cannot be read and counts as *"
         yield finding("vary-star", f"{read}: what is stored is never reused without asking")
-    names = {field.name.lower() for field in facts.varies.fields}
     if not _storing_shared(facts):
         return
-    if "user-agent" in names:
+    fields = {field.name.lower() for field in facts.varies.fields}
+    if "user-agent" in fields:
         yield finding("vary-user-agent", "there are thousands of User-Agents: shared caches will hardly ever hit")
-    if "cookie" in names:
+    if "cookie" in fields:
         yield finding("vary-cookie", "nearly every user has a Cookie of their own: private would say what is meant")
 
 

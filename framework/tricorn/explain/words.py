@@ -22,6 +22,9 @@ _UNITS: Final = (
     ("second", 1),
 )
 
+#: What browsers reuse without asking, and without end, where no lifetime is given.
+KEPT_FOR_GOOD: Final = frozenset({300, 301, 308, 410})
+
 #: Why a response is stored, or not.
 _STORAGE: Final = {
     Storage.METHOD: "not stored: only what GET and HEAD get is",
@@ -76,15 +79,20 @@ def cache(facts: CacheFacts, whole: Explanation) -> tuple[str, ...]:
     if facts.freshness is None:
         return (stored,)
     has_validator = whole.validators.etag is not None or whole.validators.last_modified is not None
-    return stored, reuse(facts.freshness, has_validator=has_validator)
+    return stored, reuse(facts.freshness, whole.status, has_validator=has_validator, matches=not whole.varies.any)
 
 
-def reuse(fresh: Freshness, *, has_validator: bool) -> str:
-    """What becomes of a stored response as time goes by."""
+def reuse(fresh: Freshness, status: int = 200, *, has_validator: bool, matches: bool = True) -> str:
+    """What becomes of a stored response as time goes by.
+
+    Args:
+        matches: Whether there are requests that it is an answer to.
+    """
     asked = "revalidated" if has_validator else "fetched anew"
     if fresh.must_validate:
-        return f"{asked} before every use (no-cache: RFC 9111, 5.2.2.4)"
-    steps = [_fresh(fresh)]
+        why = "no-cache: RFC 9111, 5.2.2.4" if matches else "Vary: RFC 9111, 4.1"
+        return f"{asked} before every use ({why})"
+    steps = [_fresh(fresh, status)]
     if fresh.stale_while_revalidate:
         steps.append(f"then served stale for {duration(fresh.stale_while_revalidate)} while it is fetched anew")
     steps.append(f"then {asked}")
@@ -96,7 +104,9 @@ def reuse(fresh: Freshness, *, has_validator: bool) -> str:
     return text
 
 
-def _fresh(fresh: Freshness) -> str:
+def _fresh(fresh: Freshness, status: int) -> str:
+    if fresh.source in (Source.NONE, Source.HEURISTIC) and status in KEPT_FOR_GOOD:
+        return f"no lifetime is given: browsers may keep a {status} for good, others take it as stale at once"
     if fresh.source is Source.NONE:
         return "no lifetime is given, so most caches take it as stale at once"
     source, clause = _SOURCES[fresh.source]
