@@ -197,6 +197,9 @@ MISTAKES = {
     "flask": (["web:app", "/fail"], 1, "explain: GET /fail failed: ZeroDivisionError: "),
     "django": (["dj:app", "/fail"], 1, "explain: GET /fail failed: ZeroDivisionError: "),
     "startup": (["unwilling:app", "/"], 1, "explain: the application's lifespan failed: OSError: no database"),
+    "exit": (["unwilling:leave", "/"], 1, "explain: GET / failed: SystemExit: 3 (unwilling.py, line 7)"),
+    "exit at startup": (["unwilling:go", "/"], 1, "explain: GET / failed: SystemExit: 4 (unwilling.py, line 10)"),
+    "tasks": (["unwilling:group", "/"], 1, "explain: GET / failed: ValueError: no luck (unwilling.py, line 13)"),
     "no response": (["silent:app", "/"], 1, "explain: GET / failed: ASGIViolation: "),
 }
 
@@ -210,6 +213,18 @@ def test_a_mistake_is_one_line_and_a_status(launch: Any, project: Path, mistake:
         "    raise OSError('no database')\n"
         "    yield\n"
         "app = App(lifespan=up)\n"
+        "async def leave(scope, receive, send):\n"
+        "    raise SystemExit(3)\n"
+        "async def go(scope, receive, send):\n"
+        "    await receive()\n"
+        "    raise SystemExit(4)\n"
+        "async def fail():\n"
+        "    import anyio; await anyio.sleep(0)\n"
+        "    raise ValueError('no luck')\n"
+        "async def group(scope, receive, send):\n"
+        "    import anyio\n"
+        "    async with anyio.create_task_group() as tasks:\n"
+        "        tasks.start_soon(fail)\n"
     )
     (project / "silent.py").write_text("async def app(scope, receive, send): pass\n")
     arguments, status, message = MISTAKES[mistake]

@@ -64,7 +64,7 @@ class ExplainCommand:
             app = load_app(args.app, args.interface)
             try:
                 seen = _observe(app, asked)
-            except Exception as error:  # noqa: BLE001  # whatever the application's own code raises
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever the application's own code raises
                 print(f"tricorn: {_failed(asked, error, failures)}", file=sys.stderr)
                 return 1
             if seen.answer.status >= 500 and failures:  # a framework that answers its handlers' failures itself
@@ -146,12 +146,16 @@ def _failed(asked: Asked, error: BaseException, logged: list[BaseException]) -> 
     from tricorn.lifespan import LifespanFailed
     from tricorn_transports.loading import where_raised
 
+    where = where_raised(error, own_only=True)
+    while isinstance(error, BaseExceptionGroup):  # of tasks: the first that has failed says more
+        error = error.exceptions[0]
+        where = where_raised(error, own_only=True) or where
     message = " ".join(str(error).split())
     if isinstance(error, LifespanFailed):
         where = where_raised(logged[0], own_only=True) if logged else ""
         return f"explain: the application's lifespan failed: {message}{where}"
     what = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return f"explain: {asked.method} {asked.target} failed: {what}{where_raised(error, own_only=True)}"
+    return f"explain: {asked.method} {asked.target} failed: {what}{where}"
 
 
 def _print(facts: Explanation) -> None:
