@@ -116,6 +116,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("date-odd", also(date=HOUR_AGO)),
     ("age-from-origin", also(age="5")),
     ("revalidation-ignored", {"revalidated": answer(200, GOOD)}),
+    ("revalidation-failed", {"revalidated": answer(500, {}, b"")}),
     ("not-modified-incomplete", {"revalidated": answer(304, {"etag": '"v1"'}, b"")}),
     ("ranges-ignored", {**also(accept_ranges="bytes"), "ranged": answer(200, GOOD)}),
     ("weak-etag-ranges", also(etag='W/"v1"', accept_ranges="bytes")),
@@ -158,6 +159,7 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     ("date-odd", also(date=format_date(NOW))),
     ("date-odd", also(date=HOUR_AGO, age="3600")),
     ("etag-unstable", {"again": answer(500, {})}),
+    ("revalidation-failed", {"revalidated": answer(200, GOOD)}),
     ("etag-reused", {**also(etag='W/"v1"'), "again": answer(200, GOOD, b"other")}),
     (
         "revalidation-ignored",

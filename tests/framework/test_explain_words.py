@@ -123,6 +123,12 @@ def test_the_report_of_a_good_response() -> None:
     ]
 
 
+def test_a_revalidation_that_fails_is_no_second_response() -> None:
+    text = " ".join("\n".join(report({"etag": '"v1"'}, revalidated=Answer(500, Headers()))).split())
+    assert "Revalidation got 500 Internal Server Error: neither a 304 nor the response" in text
+    assert "Reload asks whether it has changed, and gets a 500;" in text
+
+
 def test_caches_that_differ_are_told_apart() -> None:
     text = "\n".join(report({"cache-control": "private, max-age=60", "cdn-cache-control": "max-age=600"}))
     assert "\nBrowser         stored: private, and this cache is its user's own" in text

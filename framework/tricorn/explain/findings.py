@@ -47,6 +47,7 @@ CODES: Final = {
     "age-from-origin": "RFC 9111, 5.1",
     # what further requests got
     "revalidation-ignored": "RFC 9110, 13.2.2",
+    "revalidation-failed": "RFC 9110, 13.2.2",
     "not-modified-incomplete": "RFC 9110, 15.4.5",
     "ranges-ignored": "RFC 9110, 14.3",
     "weak-etag-ranges": "RFC 9110, 13.1.5",

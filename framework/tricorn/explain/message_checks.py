@@ -70,6 +70,8 @@ def _revalidation(seen: Observed, facts: Explanation) -> Iterator[Finding]:
     # A tag that changes by itself has its own warning, and explains this one.
     if found.status == facts.status and facts.validators.repeated is not False:
         yield finding("revalidation-ignored", "a cache that asks with its validator is sent all of it again")
+    if found.status not in (304, facts.status):
+        yield finding("revalidation-failed", f"a cache that asks with its validator is sent a {found.status}")
     if found.missing:
         yield finding("not-modified-incomplete", f"the 304 lacks what the 200 has: {', '.join(found.missing)}")
 

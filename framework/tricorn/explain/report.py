@@ -68,7 +68,7 @@ def _paragraphs(facts: Explanation) -> Iterator[tuple[str, *tuple[str, ...]]]:
     yield from _caches(facts)
     yield "Validators", *_validators(facts)
     if facts.revalidation is not None:
-        yield "Revalidation", words.revalidation(facts.revalidation)
+        yield "Revalidation", words.revalidation(facts.revalidation, facts.status)
     yield "Varies on", words.varies(facts.varies)
     yield "Ranges", words.ranges(facts.ranges)
     if facts.method == "GET":

@@ -129,7 +129,11 @@ def reload(facts: Explanation) -> str:
     if facts.reload == "reuses":
         return f"uses what is stored without asking, while it is fresh (immutable: RFC 8246, 2); {forced}"
     found = facts.revalidation
-    got = "" if found is None else ", and gets a 304" if found.status == 304 else ", and gets all of it again"
+    got = ""
+    if found is not None and found.status in (304, facts.status):
+        got = ", and gets a 304" if found.status == 304 else ", and gets all of it again"
+    elif found is not None:
+        got = f", and gets a {found.status}"
     return f"asks whether it has changed{got}; {forced}"
 
 
@@ -139,10 +143,11 @@ def etag(facts: ValidatorFacts) -> str:
     return f"ETag {facts.etag}, {facts.strength}{origin}"
 
 
-def revalidation(facts: RevalidationFacts) -> str:
-    """What a revalidation got."""
+def revalidation(facts: RevalidationFacts, status: int) -> str:
+    """What a revalidation got of a response with this status."""
     if facts.status != 304:
-        return f"got {facts.status} {status_phrase(facts.status)}: all of it again"
+        got = f"{facts.status} {status_phrase(facts.status)}"
+        return f"got {got}: all of it again" if facts.status == status else f"got {got}: neither a 304 nor the response"
     saved = "" if facts.saved is None else f"{content(facts.saved)} saved, "
     fields = f"but it lacks {', '.join(facts.missing)}" if facts.missing else "and it has every field that it must"
     return f"got 304 Not Modified: {saved}{fields}"
