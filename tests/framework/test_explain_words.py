@@ -123,6 +123,13 @@ def test_the_report_of_a_good_response() -> None:
     ]
 
 
+def test_nothing_that_an_application_sends_reaches_the_terminal_as_a_command() -> None:
+    evil = {"etag": '"\x1b[2J"', "content-type": "text/\x07plain", "vary": "\x1b[31m", "cache-control": "x=\x1b[0m"}
+    text = "\n".join(report(evil))
+    assert text.replace("\n", "").isprintable()
+    assert r'ETag "\x1b[2J"' in text
+
+
 def test_a_revalidation_that_fails_is_no_second_response() -> None:
     text = " ".join("\n".join(report({"etag": '"v1"'}, revalidated=Answer(500, Headers()))).split())
     assert "Revalidation got 500 Internal Server Error: neither a 304 nor the response" in text

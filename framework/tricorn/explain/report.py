@@ -38,10 +38,14 @@ class Line:
 
 
 def lines(facts: Explanation, width: int = 80) -> Iterator[Line]:
-    """The whole report, no line of which is wider than ``width`` columns, unless a single word is."""
-    yield Line(f"{facts.method} {facts.target}", style="title")
+    """The whole report, no line of which is wider than ``width`` columns, unless a single word is.
+
+    What the application sent is shown, and not carried out by the terminal.
+    """
+    yield Line(_printable(f"{facts.method} {facts.target}"), style="title")
     status = f"{facts.status} {status_phrase(facts.status)}".rstrip()
-    yield Line(rest=", ".join(part for part in (status, facts.media_type, words.content(facts.size)) if part))
+    what = ", ".join(part for part in (status, facts.media_type, words.content(facts.size)) if part)
+    yield Line(rest=_printable(what))
     yield Line()
     for label, *texts in _paragraphs(facts):
         for text in texts:
@@ -58,7 +62,11 @@ def lines(facts: Explanation, width: int = 80) -> Iterator[Line]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(_printable(text), width, break_long_words=False, break_on_hyphens=False)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def _paragraphs(facts: Explanation) -> Iterator[tuple[str, *tuple[str, ...]]]:
