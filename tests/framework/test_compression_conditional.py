@@ -168,6 +168,13 @@ async def test_content_is_not_tagged_where_it_would_not_be(client_of, fields, op
     assert coded.headers.get("etag") == fields.get("etag")
 
 
+async def test_content_that_only_some_caches_may_store_is_tagged(client_of):
+    fields = {"cache-control": "no-store", "cdn-cache-control": "max-age=60"}
+    client = await client_of(App([Route("/", lambda: whole(**fields))], middleware=[CompressionMiddleware]))
+    coded = await client.get("/", headers={"accept-encoding": "gzip"})
+    assert (coded.headers["content-encoding"], coded.headers["etag"]) == ("gzip", str(ETag.of(TEXT, weak=True)))
+
+
 @pytest.mark.parametrize("order", [inside, outside])
 async def test_an_early_exit_in_the_handler_names_the_weak_tag(client_of, order):
     ran = []

@@ -57,6 +57,13 @@ async def test_a_body_in_one_piece_is_tagged_by_its_content(client_of, method):
         (Response("x"), {"auto_etag": None}, None),
         (Response("x"), {"etag": False}, None),
         (Response("x", headers={"cache-control": "private, No-Store"}), {}, None),
+        (Response("x", headers=[("cache-control", "private"), ("cache-control", "no-store")]), {}, None),
+        (
+            Response("x", headers={"cache-control": "no-store", "cdn-cache-control": "max-age=9"}),
+            {},
+            str(ETag.of(b"x")),
+        ),
+        (Response("x", headers={"cache-control": "must-understand, no-store, max-age=9"}), {}, str(ETag.of(b"x"))),
         (Response("x", 201), {}, None),
         (Response("x", 404), {}, None),
         (Response(b"x" * MAX_HASHED_BYTES), {}, str(ETag.of(b"x" * MAX_HASHED_BYTES))),
@@ -65,9 +72,11 @@ async def test_a_body_in_one_piece_is_tagged_by_its_content(client_of, method):
     ],
 )
 async def test_which_bodies_are_tagged(client_of, response, options, tag):
-    answer = await (await client_of(app_of(response, **options))).get("/")
-    assert answer.headers.get("etag") == tag
-    assert len(answer.headers.getlist("etag")) == (tag is not None)
+    client = await client_of(app_of(response, **options))
+    for method in ("GET", "HEAD"):
+        answer = await client.request(method, "/")
+        assert answer.headers.get("etag") == tag
+        assert len(answer.headers.getlist("etag")) == (tag is not None)
 
 
 async def test_other_methods_are_left_alone(client_of):

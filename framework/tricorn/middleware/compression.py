@@ -23,6 +23,7 @@ from tricorn.concurrency import nothing
 from tricorn.headers import MutableHeaders, RawHeaders
 from tricorn.middleware.bodies import BODY_MESSAGES, FILE_MESSAGES, SLICE_BYTES, compute, read_file_message
 from tricorn.middleware.judge import Judge
+from tricorn.middleware.response_fields import is_unstorable
 from tricorn.negotiation import accepts_identity, choose_coding
 from tricorn.response.base import CONDITIONAL
 from tricorn.response.offer import OFFER
@@ -299,7 +300,7 @@ class _Response:
         judge = self._judging
         if judge is None or start["status"] != 200 or not 0 < len(body) <= judge.max_hashed:
             return None
-        if any(name == b"etag" for name, _ in start["headers"]) or _has_directive(start, b"no-store"):
+        if any(name == b"etag" for name, _ in start["headers"]) or is_unstorable(start["headers"]):
             return None
         return ETag(content_tag(body), judge.auto_etag == "weak")
 

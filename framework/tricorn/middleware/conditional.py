@@ -25,7 +25,8 @@ class ConditionalMiddleware:
 
     Args:
         auto_etag: What a response gets that is sent in one piece and has no ETag: a ``strong`` one by its content, a
-            ``weak`` one for content that means the same in other bytes, or none. Never one for ``no-store``.
+            ``weak`` one for content that means the same in other bytes, or none. Never one for what
+            nobody may store.
         max_hashed_bytes: No body larger than this is hashed.
         handlers: Of the application's exceptions; see ``ErrorsMiddleware``. 412 and 416 are among them.
     """

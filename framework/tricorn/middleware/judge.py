@@ -20,7 +20,7 @@ from tricorn.concurrency import nothing
 from tricorn.exceptions import HTTPException
 from tricorn.headers import MutableHeaders, RawHeaders, encode_headers
 from tricorn.middleware.errors import response_to
-from tricorn.middleware.response_fields import ResponseFields
+from tricorn.middleware.response_fields import ResponseFields, is_unstorable
 from tricorn.policy import PRECONDITION_FAILED, add_missing
 from tricorn.request import Request
 from tricorn.response.offer import OFFER, Offer, Parts
@@ -211,7 +211,7 @@ class Judge:
             if name in _TELLING and (
                 name == b"etag"
                 or (name == b"content-length" and value != b"%d" % size)
-                or (name == b"cache-control" and b"no-store" in value.lower())
+                or (name == b"cache-control" and b"no-store" in value.lower() and is_unstorable(headers))
             ):
                 return False
         return True
@@ -230,7 +230,7 @@ class Judge:
         )
         # What trailers say, they say of the whole.
         cuttable = is_whole and fields.is_cuttable(self.auto_etag) and not fields.start.get("trailers", False)
-        if is_whole and len(body) <= self.max_hashed and fields.get(b"etag") is None and not fields.is_unstorable():
+        if is_whole and len(body) <= self.max_hashed and fields.get(b"etag") is None and not is_unstorable(fields.raw):
             fields.add(b"etag", self._tag(body))
         if cuttable and len(body) >= _WORTH_RESUMING:
             fields.accept_ranges()

@@ -12,6 +12,9 @@ from tricorn.headers import RawHeaders
 from tricorn.types import Message
 from tricorn_transports.http.dates import parse_date
 
+#: How the names of targeted fields end, and those of their forerunners.
+_TARGETED = (b"-cache-control", b"surrogate-control", b"edge-control")
+
 
 class ResponseFields:
     """A response's start message with its fields, to be added to."""
@@ -47,15 +50,6 @@ class ResponseFields:
         tag = self.get(b"etag")
         return None if tag is None else ETag.parse(tag.decode("latin-1"))
 
-    def is_unstorable(self) -> bool:
-        """Whether nobody may store the response, so that a validator were in vain."""
-        policy = self.get(b"cache-control")
-        if policy is None:
-            return False
-        if len(self.raw) != len(self._by_name):  # it may stand on several lines
-            policy = b",".join(value for name, value in self.raw if name == b"cache-control")
-        return b"no-store" in policy.lower()
-
     def is_cuttable(self, auto_etag: str | None) -> bool:
         """Whether two answers of the same tag have the same bytes, so that parts of them fit together.
 
@@ -78,3 +72,17 @@ class ResponseFields:
         """Says that parts can be asked for (RFC 9110 section 14.3)."""
         if self.get(b"accept-ranges") is None:
             self.add(b"accept-ranges", b"bytes")
+
+
+def is_unstorable(headers: RawHeaders) -> bool:
+    """Whether nobody may store a response, so that a validator were in vain.
+
+    ``no-store`` is not for a cache that goes by a targeted field (RFC 9213 section 2.2), nor for one that knows
+    ``must-understand`` (RFC 9111 section 5.2.2.3).
+    """
+    policy = b",".join([value for name, value in headers if name == b"cache-control"]).lower()
+    return (
+        b"no-store" in policy
+        and b"must-understand" not in policy
+        and not any(name.endswith(_TARGETED) for name, _ in headers)
+    )
