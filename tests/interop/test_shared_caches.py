@@ -243,6 +243,23 @@ def test_ranges_come_from_what_is_stored(cache: Cache) -> None:
     assert cache.record("/bytes") == [["GET", 200]]
 
 
+def test_a_static_file_and_its_compressed_form_are_kept_apart(cache: Cache) -> None:
+    tags = set()
+    for _ in range(2):
+        for coding, content in (("identity", CONTENT), ("gzip", gzip.compress(CONTENT, mtime=0))):
+            whole = cache.get("/static", accept_encoding=coding)
+            assert (whole.status, whole.body, whole.headers["vary"]) == (200, content, "Accept-Encoding")
+            assert whole.headers["content-encoding"] == (coding if coding == "gzip" else None)
+            tag = whole.headers["etag"]
+            part = cache.get("/static", accept_encoding=coding, range="bytes=5-24", if_range=tag)
+            assert (part.status, part.body, part.headers["etag"]) == (206, content[5:25], tag)
+            assert cache.get("/static", accept_encoding=coding, if_none_match=tag).status == 304
+            tags.add(tag)
+    assert len(tags) == 2
+    assert not any(tag.startswith("W/") for tag in tags)
+    assert cache.record("/static") == [["GET", 200]] * 2
+
+
 def test_the_cache_answers_conditional_requests(cache: Cache) -> None:
     tag = cache.get("/bytes").headers["etag"]
     for same in (tag, f"W/{tag}"):  # not every cache reads lists of them

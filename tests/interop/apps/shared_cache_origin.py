@@ -7,7 +7,10 @@ was stored; its record is at ``/record/policy/key``, to be read past the cache.
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tricorn import App, Middleware, NotModified, Request, Response
 from tricorn.caching import CacheControl, format_targeted
@@ -104,6 +107,13 @@ async def language(request: Request) -> dict[str, str]:
 @site.get("/coded/{key}", cache=CacheControl.public(max_age=600), middleware=[Middleware(CompressionMiddleware)])
 async def coded(request: Request) -> str:
     return TEXT + number(request)
+
+
+files = TemporaryDirectory()  # it goes with the process
+for cache in ("varnish", "nginx"):
+    Path(files.name, cache).write_bytes(CONTENT)
+    Path(files.name, f"{cache}.gz").write_bytes(gzip.compress(CONTENT, mtime=0))
+site.static("/static", files.name, cache=CacheControl.public(max_age=600))
 
 
 @site.get("/bytes/{key}", cache=CacheControl.public(max_age=600))
