@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from tricorn.types import Message, Send
+from tricorn.types import Message, Scope, Send
 
 
 def lower_cased(send: Send) -> Send:
@@ -22,3 +22,11 @@ def lower_cased(send: Send) -> Send:
         return send(message)
 
     return send_lower_cased
+
+
+def heard(scope: Scope, send: Send) -> Send:
+    """``send`` for what stands inside of a middleware that looks at fields.
+
+    Outside of every application it may be anybody's; inside of one of ours all names are lower-case already.
+    """
+    return send if "app" in scope else lower_cased(send)

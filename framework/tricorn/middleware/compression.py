@@ -20,6 +20,7 @@ from tricorn.caching.control import CacheControl
 from tricorn.caching.etag import ETag, ETagList, content_tag
 from tricorn.codings import DEFAULT_LEVELS, Coder, Coding, load_codings
 from tricorn.concurrency import nothing
+from tricorn.foreign import heard
 from tricorn.headers import MutableHeaders, RawHeaders
 from tricorn.middleware.bodies import BODY_MESSAGES, FILE_MESSAGES, SLICE_BYTES, compute, read_file_message
 from tricorn.middleware.judge import Judge
@@ -103,7 +104,7 @@ class CompressionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.names:
-            send = _Response(self, scope, send).send
+            send = heard(scope, _Response(self, scope, send).send)
         await self._app(scope, receive, send)
 
     def is_worth_it(self, content_type: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 from tricorn.caching.rewrite import not_modified_fields
 from tricorn.exceptions import NotModified
+from tricorn.foreign import heard
 from tricorn.middleware.judge import AutoETag, Judge, start_message
 from tricorn.response.base import CONDITIONAL
 from tricorn.types import ASGIApp, ExceptionHandlers, Receive, Scope, Send
@@ -58,7 +59,8 @@ class ConditionalMiddleware:
             return
         judge = scope[CONDITIONAL] = Judge(scope, send, self._auto_etag, self._max_hashed, self._handlers)
         try:
-            await self._app(scope, receive, judge.send)  # a method: Python calls an object with __call__ far slower
+            # A method: Python calls an object with __call__ far slower.
+            await self._app(scope, receive, heard(scope, judge.send))
         except NotModified as unmodified:  # of a middleware; routes answer it themselves
             if judge.has_begun():
                 raise

@@ -22,6 +22,7 @@ from tricorn.caching.digest import (
     parse_want,
 )
 from tricorn.exceptions import HTTPException
+from tricorn.foreign import heard
 from tricorn.headers import Headers, RawHeaders
 from tricorn.middleware.bodies import compute
 from tricorn.middleware.problem import error_response
@@ -81,7 +82,7 @@ class DigestMiddleware:
             return
         wanted = self._wanted(Headers(scope["headers"]))
         if wanted:
-            send = _Response(scope, send, wanted).send
+            send = heard(scope, _Response(scope, send, wanted).send)
         if self._checks_requests and (check := _Check.of(scope, receive, send)) is not None:
             await check.run(self._app)
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tricorn.caching.timing import Metric, format_server_timing
+from tricorn.foreign import heard
 from tricorn.headers import RawHeaders
 from tricorn.middleware.trailing import TrailingResponse
 from tricorn.response.offer import OFFER
@@ -46,7 +47,7 @@ class ServerTimingMiddleware:
             return
         timings = Timings()
         with collecting(timings):
-            await self._app(scope, receive, _Response(scope, send, timings, self._total).send)
+            await self._app(scope, receive, heard(scope, _Response(scope, send, timings, self._total).send))
 
 
 class _Response(TrailingResponse):
