@@ -253,6 +253,28 @@ async def test_a_variant_that_is_no_file_is_none(folder, client):
     assert (await client.get("/assets/app.js", headers={"accept-encoding": "br"})).body == b"let a;"
 
 
+async def test_a_variant_that_has_gone_since_is_not_missed(folder, client, monkeypatch):
+    from tricorn.static import lookup
+
+    real = lookup.open_file
+
+    def opened(entry):
+        if entry.path.endswith(".br"):
+            os.unlink(entry.path)
+        return real(entry)
+
+    monkeypatch.setattr(lookup, "open_file", opened)
+    response = await client.get("/assets/app.css", headers={"accept-encoding": "br"})
+    assert (response.status, response.body, response.headers["vary"]) == (200, CSS, "Accept-Encoding")
+    assert "content-encoding" not in response.headers
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_nor_one_that_may_not_be_read(folder, client):
+    (folder / "app.css.br").chmod(0)
+    assert (await client.get("/assets/app.css", headers={"accept-encoding": "br"})).body == CSS
+
+
 async def test_a_variant_alone_is_no_file(folder, client):
     write(folder / "only.css.br", b"x")
     assert (await client.get("/assets/only.css", headers={"accept-encoding": "br"})).status == 404

@@ -129,7 +129,9 @@ class Lookup:
             return None  # an older version's name, or a newer one's that has not come here yet
         variants = self._variants(entry)
         coding = choose_coding(accept, tuple(variants)) if variants else None
-        file = open_file(entry if coding is None else variants[coding])
+        file = None if coding is None else open_file(variants[coding])
+        if file is None:  # no variant is wanted, or it may not be read, or has gone since
+            coding, file = None, open_file(entry)
         if file is None:
             return None
         try:
