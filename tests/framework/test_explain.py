@@ -232,6 +232,15 @@ def test_a_tag_is_strong_or_weak_and_somebodys(tag: str, strength: str, origin: 
     assert explain(seen(**also(etag=tag), method="HEAD")).validators.origin is None
 
 
+@pytest.mark.parametrize(
+    ("tag", "origin"),
+    [(f'"{content_tag(b"hello")}-gzip"', "content"), (f'W/"{content_tag(b"before it was coded")}"', None)],
+)
+def test_a_tag_of_what_is_coded_may_be_of_what_was_before(tag: str, origin: str | None) -> None:
+    found = explain(seen(**also(etag=tag, content_encoding="gzip"))).validators
+    assert (found.etag, found.origin) == (tag, origin)
+
+
 def test_a_304_saves_the_content() -> None:
     found = explain(seen(revalidated=answer(304, UNMODIFIED, b""))).revalidation
     assert found is not None

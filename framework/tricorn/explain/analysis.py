@@ -105,7 +105,11 @@ def _validators(seen: Observed) -> ValidatorFacts:
 def _origin(seen: Observed, tag: ETag | None) -> Literal["application", "content"] | None:
     if seen.asked.method == "HEAD" or not seen.answer.complete:
         return None
-    return "content" if tag is not None and tag.value == content_tag(seen.answer.body) else "application"
+    coding = seen.answer.headers.get("content-encoding")
+    by_content = content_tag(seen.answer.body)
+    if tag is not None and tag.value in (by_content, f"{by_content}-{coding}"):  # the latter is a static file's
+        return "content"
+    return "application" if coding is None else None  # a tag that was made before the content was coded
 
 
 def _caches(seen: Observed) -> Iterator[CacheFacts]:

@@ -97,7 +97,7 @@ class ValidatorFacts:
         etag: The field's value.
         strength: Of the tag; ``malformed`` where the value is no entity tag.
         origin: ``content`` for a tag that Tricorn made of the content, ``application`` for any other; ``None`` where it
-            cannot be told, because the content was not read.
+            cannot be told, because the content was not read, or was coded after its tag had been made.
         repeated: Whether the same request got the same tag again; ``None`` if it was not sent again.
         last_modified: The field's value.
     """
