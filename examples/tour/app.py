@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from tricorn import App, HTTPException, Request, WebSocket, WebSocketDisconnect
+from tricorn.caching import CacheControl
 from tricorn.response import EventSourceResponse, Response, ServerSentEvent, StreamingResponse
 from tricorn.templates import Templates
 
@@ -34,7 +35,7 @@ app = App(lifespan=lifespan)
 app.static("/assets", HERE / "assets")
 
 
-@app.get("/")
+@app.get("/", cache=CacheControl.no_cache())
 async def index(request: Request) -> Response:
     # One call: a push for a client that takes pushes, else a 103, else a Link field.
     await request.hint(request.static_url("tour.css"), as_="style")
@@ -55,7 +56,7 @@ async def tile(number: int) -> Response:
     return Response(svg, media_type="image/svg+xml", headers={"cache-control": "no-store"})
 
 
-@app.get("/api/request")
+@app.get("/api/request", cache=CacheControl.no_store())
 async def about(request: Request) -> dict[str, object]:
     """What the server saw of this very request."""
     return {
