@@ -48,8 +48,8 @@ REQUIRED: Final = "tricorn.require_preconditions"
 #: What a 412 says.
 PRECONDITION_FAILED: Final = "the resource is not in the state that the request's preconditions name"
 _TOO_LATE = (
-    "check_preconditions() comes too late: the response has begun. A generator runs when its head is out already: "
-    "declare etag= at the route, or check in a handler that then returns the generator"
+    "check_preconditions() comes too late: the response has begun. In a generator check before the first yield; a "
+    "generator that a handler returns runs later still: check in the handler, or declare etag= at the route"
 )
 _NAME_THE_STATE = "name the state that is to be changed: If-Match with its ETag, or If-None-Match: * to create it"
 

@@ -246,7 +246,7 @@ class Request(Connection):
             NotModified: 304. To be let out of the handler.
             HTTPException: 412, or 428.
             ValueError: The tag cannot be one, the moment has no time zone, or the policy contradicts itself.
-            RuntimeError: The response has begun, as it has when a generator runs.
+            RuntimeError: The response has begun, as it has after a generator's first part.
         """
         validators = Validators.of(etag, last_modified)
         if cache is not None or vary:

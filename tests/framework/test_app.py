@@ -329,10 +329,9 @@ async def test_state_needs_a_server_that_has_it():
 # ----------------------------------------------------------------------------------------------------- disconnects
 
 
-def waiting_app(methods, events, **options):
+def waiting_app(methods, events, *, generator=False, **options):
     app = App()
 
-    @app.route("/", methods=methods, **options)
     async def wait(request):
         if "read" in options.get("name", ""):
             await request.body()
@@ -345,6 +344,10 @@ def waiting_app(methods, events, **options):
         events["log"].append("finished")
         return "x"
 
+    async def parts(request):
+        yield await wait(request)
+
+    app.route("/", methods=methods, **options)(parts if generator else wait)
     return app
 
 
@@ -358,11 +361,12 @@ def waiting_app(methods, events, **options):
         ("POST", {"name": "read", "cancel_on_disconnect": True}, "cancelled"),
     ],
 )
-async def test_handlers_are_cancelled_when_the_client_leaves(foreign, server_kind, method, options, outcome):
+@pytest.mark.parametrize("generator", [False, True])
+async def test_handlers_are_cancelled_when_the_client_leaves(foreign, server_kind, method, options, outcome, generator):
     events = {"started": anyio.Event(), "go": anyio.Event(), "log": []}
     callbacks = []
     extensions = {"tricorn.disconnect": {"register": callbacks.append}} if server_kind == "ours" else None
-    app = waiting_app([method], events, **options)
+    app = waiting_app([method], events, generator=generator, **options)
     server = foreign(app, method, parts=[b"a", b"b"] if method == "POST" else [b""], extensions=extensions)
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:

@@ -19,6 +19,7 @@ from tricorn import (
     EventSourceResponse,
     FileResponse,
     HTMLResponse,
+    HTTPException,
     JSONResponse,
     RedirectResponse,
     Response,
@@ -256,6 +257,55 @@ async def test_async_generator_handlers_are_streamed(client_of):
         yield b"!"
 
     assert (await (await client_of(app_of(handler))).get("/")).text == "GET!"
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_generator_handlers_answer_like_others_until_their_first_part(client_of, kind, method):
+    closed = []
+
+    def sync_handler(id: int):
+        if id == 0:
+            raise HTTPException(404, "nothing")
+        if id == 1:
+            raise LookupError("early")
+        try:
+            yield {2: "", 3: 7}.get(id, "a")
+            yield "b"
+        finally:
+            closed.append(id)
+
+    async def handler(id: int):
+        parts = sync_handler(id)
+        try:
+            for part in parts:
+                yield part
+        finally:
+            parts.close()
+
+    app = App(exception_handlers={LookupError: lambda request, error: (str(error), 503)})
+    app.get("/{id}")(handler if kind == "async" else sync_handler)
+    client = await client_of(app)
+    assert (await client.request(method, "/0")).status == 404
+    assert (await client.request(method, "/1")).status == 503
+    for id, text in ((2, "b"), (4, "ab")):
+        response = await client.request(method, f"/{id}")
+        assert (response.status, response.text) == (200, text if method == "GET" else "")
+    with pytest.raises(TypeError, match="a stream yielded int"):
+        await client.request(method, "/3")
+    assert closed == [2, 4, 3]
+
+
+@pytest.mark.parametrize("parts", [[], [""], ["", "a"]])
+async def test_the_head_of_a_generator_handler_leaves_with_the_first_part(foreign, parts):
+    async def handler():
+        for part in parts:
+            yield part
+
+    server = foreign(app_of(handler))
+    await server.run()
+    bodies = [message["body"] for message in server.sent if message["type"] == "http.response.body"]
+    assert bodies == ([part.encode() for part in parts] or [b""]) + [b""]
 
 
 async def test_trailers(client_of):

@@ -7,7 +7,7 @@ is closed: at once when the client goes away, even while the iterator waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import TypeAlias
 
 from tricorn.concurrency import close_iterator, iterate_in_thread, run_in_thread, until_disconnect
@@ -50,6 +50,23 @@ class StreamingResponse(Response):
         super().__init__(b"", status, headers, media_type=media_type, background=background)
         self.content = content
         self.trailers = trailers
+        self._first: bytes | None = None  # the first part, if it is there before the head
+
+    async def begin(self) -> None:
+        """Runs the iterator to its first part, before anything is sent: what it raises until then is no broken stream.
+
+        Raises:
+            Exception: Whatever the iterator does.
+            TypeError: The part is neither ``str`` nor ``bytes``.
+        """
+        self.content = parts = _iterate(self.content)
+        try:
+            self._first = _encode(await anext(parts))
+        except StopAsyncIteration:
+            pass  # an empty body
+        except TypeError:
+            await close_iterator(parts)
+            raise
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         offered = "http.response.trailers" in (scope.get("extensions") or {})
@@ -63,7 +80,8 @@ class StreamingResponse(Response):
             if (await offer.start(scope, send, start, None)).parts is not None:
                 await self.close_content()
                 return
-            await transmit(send, {"type": "http.response.body", "body": b"", "more_body": True})
+            if self._first is None:
+                await transmit(send, {"type": "http.response.body", "body": b"", "more_body": True})
             await self.send_parts(send)
             await transmit(send, {"type": "http.response.body", "body": b""})
             if trailers is not None:
@@ -79,13 +97,12 @@ class StreamingResponse(Response):
 
     async def send_parts(self, send: Send) -> None:
         """Sends the parts of the body, each with ``more_body``, and closes their iterator."""
-        parts = aiter(self.content) if isinstance(self.content, AsyncIterable) else iterate_in_thread(self.content)
+        parts = _iterate(self.content)
         try:
+            if self._first is not None:  # it takes the head along, also where it is empty
+                await transmit(send, {"type": "http.response.body", "body": self._first, "more_body": True})
             async for part in parts:
-                data = part.encode() if isinstance(part, str) else part
-                if not isinstance(data, (bytes, bytearray, memoryview)):
-                    raise TypeError(f"a stream yielded {type(data).__name__}; its parts are str or bytes")
-                if data:  # an empty part means "flush", and the head is out already
+                if data := _encode(part):  # an empty part means "flush", and the head is out already
                     await transmit(send, {"type": "http.response.body", "body": data, "more_body": True})
         finally:
             await close_iterator(parts)
@@ -96,3 +113,14 @@ class StreamingResponse(Response):
             await close_iterator(aiter(self.content))
         elif (close := getattr(self.content, "close", None)) is not None:
             await run_in_thread(close)
+
+
+def _iterate(content: Content) -> AsyncIterator[Part]:
+    return aiter(content) if isinstance(content, AsyncIterable) else iterate_in_thread(content)
+
+
+def _encode(part: Part) -> bytes:
+    data = part.encode() if isinstance(part, str) else part
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a stream yielded {type(data).__name__}; its parts are str or bytes")
+    return data

@@ -41,7 +41,7 @@ class HandlerPlan:
 
     Attributes:
         kind: How it is called.
-        may_suspend: False for a coroutine function without any ``await``, which therefore can never be waiting.
+        may_suspend: False for a coroutine or generator without any ``await``, which therefore can never be waiting.
         wants_subject: Whether it takes the request (the WebSocket).
         parameters: Its other parameters without a default, with their annotations: they must be path parameters.
         optional: Those with a default; they are given when there is a path parameter of that name.

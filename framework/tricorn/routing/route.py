@@ -2,14 +2,15 @@
 
 Rules of this module: what can be decided when the route is made is decided then. A request that needs no cancel
 scope gets none: a handler without ``await`` cannot be interrupted, one in a thread cannot either, and methods that
-change something are finished unless the route asks otherwise.
+change something are finished unless the route asks otherwise. A generator runs to its first part before its response
+begins, so that it can refuse, check preconditions and fail like any other handler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from time import time
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, cast
 
 from tricorn.caching.rewrite import not_modified_fields
 from tricorn.concurrency import ForeignReceive, call_in_thread, until_disconnect
@@ -19,6 +20,7 @@ from tricorn.policy import POLICY, CachePolicy, CachingOptions, add_missing, pol
 from tricorn.request import FAILED, Request
 from tricorn.response.base import Response
 from tricorn.response.convert import convert
+from tricorn.response.stream import StreamingResponse
 from tricorn.routing.handler import HandlerPlan, Kind
 from tricorn.routing.pattern import PathPattern
 from tricorn.types import ASGIApp, Handler, Middleware, MiddlewareLike, Receive, Scope, Send
@@ -120,7 +122,7 @@ class Route(BaseRoute):
             raise ValueError(f"route {path}: methods {sorted(self.methods)} are not all tokens")
         self.cancel_on_disconnect = cancel_on_disconnect
         self.policy: CachePolicy | None = CachePolicy.declare(f"route {path}", caching)
-        cancellable = plan.kind is Kind.COROUTINE and plan.may_suspend and cancel_on_disconnect is not False
+        cancellable = plan.kind is not Kind.THREAD and plan.may_suspend and cancel_on_disconnect is not False
         self._guarded = (self.methods | {"HEAD"} if cancel_on_disconnect else {"GET", "HEAD"}) if cancellable else ()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,6 +181,8 @@ class Route(BaseRoute):
                     if plan.kind is Kind.COROUTINE:
                         result = await result  # type: ignore[misc]  # so says its kind
                 response = convert(result, plan.name)
+                if plan.kind is Kind.GENERATOR:
+                    await cast("StreamingResponse", response).begin()
         except NotModified as error:
             response = _unmodified(not_modified_fields(error.fields))
         except Exception:

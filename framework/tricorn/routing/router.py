@@ -336,4 +336,5 @@ def _slash_redirect(scope: Scope) -> Response:
         path = "/." + path  # else "//evil.example/" would be read as another host (RFC 3986 section 4.2)
     query = scope.get("query_string", b"").decode("latin-1")
     status = 308 if scope["method"] in ("GET", "HEAD") else 307
-    return RedirectResponse(f"{path}?{query}" if query else path, status)
+    # Without a policy browsers keep a 308 for good, and the next deployment may have a route there.
+    return RedirectResponse(f"{path}?{query}" if query else path, status, {"cache-control": "no-cache"})
